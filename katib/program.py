@@ -45,7 +45,7 @@ SWITCHES = (
 )
 OPTIONS = (
     *("BASELINE", "BUILD_ARGS", "COMMAND", "CONTEXT", "DATA", "DIRECTION", "EPOCHS", "EXPORT", "FORMAT", "GPU_HOURS"),
-    *("GPUS", "METRIC", "MIXTURES", "NAME", "OUT", "OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "RANGES"),
+    *("GPUS", "KIND", "METRIC", "MIXTURES", "NAME", "OUT", "OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE", "RANGES"),
     *("REGEXP", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SPEECH", "TO", "TOP", "TRIALS", "WAIT"),
 )
 TRAINER_PACKAGES = ("numpy", "soundfile", "soxr", "torch", "tyro")

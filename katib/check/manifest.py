@@ -8,7 +8,9 @@ from katib.check.expected import expected
 from katib.check.finding import Defect
 from katib.check.identity import identity
 from katib.check.job import job
+from katib.check.node import Node
 from katib.check.objective import budget, objective
+from katib.check.optimization_job import is_optimization_job, optimization_job
 from katib.check.parameters import parameters
 from katib.check.source import MORE, read
 from katib.check.structure import structure
@@ -16,9 +18,22 @@ from katib.check.template import template
 from katib.check.trainer import training
 from katib.check.tried_first import tried_first
 from katib.errors import ManifestError
+from katib.yaml_reader import YamlError, read_documents
 
 MOST_FINDINGS = 500
 """Defects of one part of the rules. Nobody reads more of them, and they take time."""
+
+
+def check_any(text: str, source: str) -> list[Defect]:
+    """Returns what `check_text` does, or what is wrong with an OptimizationJob and lost in it; never raises."""
+    try:
+        documents = read_documents(text)
+    except YamlError:
+        documents = []
+    if len(documents) != 1 or not is_optimization_job(documents[0].value):
+        return check_text(text, source)
+    defects = optimization_job(Node(documents[0].value, (), documents[0].lines))
+    return sorted(islice(defects, MOST_FINDINGS), key=lambda defect: (defect.line, defect.severity, defect.path))
 
 
 def check_text(text: str, source: str) -> list[Defect]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from katib.check import Defect
-from katib.check.manifest import check_text
+from katib.check.manifest import check_any
 from katib.errors import ManifestError
 from katib.spec import is_spec, specs
 from katib.terminal import output, print_words
@@ -30,7 +30,7 @@ def check(
     text = _text(file)
     if len(text) <= LONGEST_SPEC and is_spec(text):
         raise ManifestError(f"{clean(source)}: has the keys of a spec, not of a manifest; {_rendered(file)}")
-    findings = check_text(text, source)
+    findings = check_any(text, source)
     if as_json:
         print(json.dumps([found.record for found in findings], indent=2))
     else:

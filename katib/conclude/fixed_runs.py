@@ -14,24 +14,21 @@ from dataclasses import replace
 from itertools import takewhile
 from textwrap import shorten
 
-import yaml
-
 from katib.conclude.plan import RUN, FollowUpPlan
 from katib.conclude.selection import SEED
 from katib.errors import ManifestError
 from katib.manifest.command import is_trainer
 from katib.manifest.declaration import Declaration
+from katib.manifest.dumping import dumped
 from katib.manifest.object import OWN_SPEC, PLAN, Manifest
 from katib.table.trial_table import TrialRow
 from katib.trainer_contract import RUNS, Flags
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
-from katib.yaml_reader import resolve
 
 LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
 EXPERIMENT_LABEL, GROUP_VARIABLE = "katib.kubeflow.org/experiment", "WANDB_RUN_GROUP"
 _WORD = re.compile(r"[A-Za-z0-9_./:+@%-]+")
 """A setting within a run's value: no comma, no equals sign, and nothing that a shell would interpret."""
-_NUMBERLIKE = re.compile(r"[-+.]?\d[\w.+-]*")
 """Text that some YAML readers take for a number: 1e-06 is a number in Go and a string in Python."""
 
 
@@ -82,7 +79,7 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
         },
         "spec": made.spec,
     }
-    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=1_000_000, allow_unicode=True)
+    return dumped(document)
 
 
 def seed_of(row: TrialRow, search: Manifest) -> int:
@@ -179,18 +176,3 @@ def _renamed(value: object, old: str, new: str) -> object:
     if isinstance(value, list):
         return [_renamed(item, old, new) for item in value]
     return value.replace(old, new) if isinstance(value, str) else value
-
-
-class _Dumper(yaml.SafeDumper):
-    """A dumper that quotes every text that could be read as a number, and writes no anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = '"' if _NUMBERLIKE.fullmatch(text) or not isinstance(resolve(text), str) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _text)
