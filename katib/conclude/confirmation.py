@@ -29,6 +29,8 @@ from katib.untrusted import checked, clean, read_json
 SEEDS = (42, 123, 456)
 """The seeds of the published baselines (Series 3)."""
 TOP = 3
+OWN_FILE = "x.yaml"
+"""What stands in a command for the file of a user's own spec, of which a search does not know where it lies."""
 VERDICT = "verdict.json"
 """The file in the search's folder with the verdict of a confirmation that ran on a cluster."""
 
@@ -110,23 +112,33 @@ def next_step(table: TrialTable, out: Path) -> list[str]:
     if table.under_way:
         return [progress(table)]
     where = "" if out == Path("runs") else f" OUT={out}"
+    if command := confirm_command(table, where):
+        return [f"next: {command}{_named(command, table)}"]
+    return [f"no confirmation: {hindrance(table)}"]
+
+
+def confirm_command(table: TrialTable, where: str = "") -> str:
+    """Returns the command that confirms the search; empty where it would not run.
+
+    What it runs of a spec's command is taken from a file that the user names: x.yaml stands for it.
+    """
     if table.spec is not None and SEED in placeholders(table.spec.command or ()):
-        # What it runs is taken from a file that the user names, and the record of the search knows of none.
-        file = f"x.yaml{where}{table.venue.variables}"
-        return [f"next: make confirm EXPERIMENT={file}, where x.yaml is the spec of '{table.identity.name}'"]
-    if reason := hindrance(table):
-        return [f"no confirmation: {reason}"]
-    return [f"next: make confirm EXPERIMENT={table.identity.name}{where}{table.venue.variables}"]
+        return f"make confirm EXPERIMENT={OWN_FILE}{where}{table.venue.variables}"
+    return "" if hindrance(table) else f"make confirm EXPERIMENT={table.identity.name}{where}{table.venue.variables}"
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:
     """Returns the command that trains the architectures of the next phase; empty where it would not run, or not yet."""
     spec = table.spec
-    # The file of a user's own spec may be anywhere.
-    if spec is None or spec.next_phase is None or table.identity.own_spec or table.under_way or hindrance(table):
+    if spec is None or spec.next_phase is None or table.under_way or not confirm_command(table):
         return ""
     named = "" if table.identity.name == spec.name else f" EXPERIMENT={table.identity.name}"
-    return f"make arch MODEL={spec.model}{named}{where}{table.venue.variables}"
+    model = OWN_FILE if table.identity.own_spec else spec.model
+    return f"make arch MODEL={model}{named}{where}{table.venue.variables}"
+
+
+def _named(command: str, table: TrialTable) -> str:
+    return f", where {OWN_FILE} is the spec of '{table.identity.name}'" if OWN_FILE in command else ""
 
 
 def seen_seeds(table: TrialTable, manifest: Manifest) -> tuple[int, ...]:

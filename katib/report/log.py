@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from katib.conclude.confirmation import arch_command, hindrance
+from katib.conclude.confirmation import arch_command, confirm_command
 from katib.conclude.remarks import differences, no_baseline, progress
 from katib.conclude.selection import Candidate, candidates
 from katib.conclude.verdict import Verdict
@@ -28,7 +28,7 @@ from katib.program import as_typed
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, markdown_text, number_or_text, short, signed, with_unit
+from katib.text import count, digits, markdown_text, number_or_text, short, signed, with_unit
 from katib.trainer_contract import Flags
 from katib.trial import WITHOUT_RESULT
 
@@ -161,7 +161,7 @@ def _result(table: TrialTable, verdict: Verdict | None, first: Candidate | None)
                 + ("." if first.sd is None else f" (sd {with_unit(first.sd, metric)}).")
             )
         if table.baseline:
-            seeds = ", ".join(f"{seed}: {v:.2f}" for seed, v in table.baseline.seeds.items())
+            seeds = ", ".join(f"{seed}: {digits(v, metric)}" for seed, v in table.baseline.seeds.items())
             yield f"Baseline to beat: {with_unit(table.baseline.mean, metric)} (seeds {seeds})."
             yield from filter(None, [differences(table)])
         else:
@@ -205,10 +205,8 @@ def _next(table: TrialTable, best: Mapping[str, str], verdict: Verdict | None) -
         yield f"{count(missing, 'trial')} of the budget are left: {again}"
     if verdict is not None and verdict.outcome in ("no better", "worse"):
         yield "keep the baseline's configuration: this one is not shown to be better"
-    if best and verdict is None and not table.under_way and not hindrance(table):
-        yield as_typed(
-            f"confirm it with three seeds: make confirm EXPERIMENT={table.identity.name}{table.venue.variables}"
-        )
+    if best and verdict is None and not table.under_way and (command := confirm_command(table)):
+        yield as_typed(f"confirm it with three seeds: {command}")
     if table.spec and table.spec.next_phase:
         values = ", ".join(table.spec.next_phase.texts)
         command = arch_command(table)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from katib.budget.remaining import planned_trials
-from katib.conclude.confirmation import arch_command, hindrance
+from katib.conclude.confirmation import arch_command, confirm_command, hindrance
 from katib.conclude.remarks import differences, no_baseline, progress, remarks
 from katib.conclude.verdict import Verdict
 from katib.manifest.object import Manifest
@@ -41,8 +41,6 @@ class Conclusion:
 
 def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Conclusion:
     """Returns the verdict, or why there is none yet and the command that leads to one."""
-    name = table.identity.name
-    where += table.venue.variables
     if verdict is not None:
         runs = [f"seed {seed}: {with_unit(value, table.identity.measure)}" for seed, value in verdict.seeds.items()]
         base = [f"seed {seed}: {with_unit(value, table.identity.measure)}" for seed, value in verdict.baseline.items()]
@@ -61,12 +59,13 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
     if table.under_way:
         return Conclusion(progress(table), ("The rest of this page shows the search so far.",))
     ended = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped") and row.value is not None]
+    command = confirm_command(table, where)
     return Conclusion(
         f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing.",
         (
             "Its value may be high because its settings are good or because its seed was lucky; one run cannot say "
             "which.",
-            hindrance(table) or as_typed(f"To find out, run three seeds: make confirm EXPERIMENT={name}{where}"),
+            as_typed(f"To find out, run three seeds: {command}") if command else hindrance(table),
             *filter(None, [differences(table)]),
         ),
     )
@@ -132,8 +131,8 @@ def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
-        if not table.under_way and not hindrance(table):
-            steps.append(("the three most promising, with three seeds each", f"make confirm EXPERIMENT={name}{where}"))
+        if not table.under_way and (command := confirm_command(table, asked)):
+            steps.append(("the three most promising, with three seeds each", command))
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
     steps.append(("rebuild this report", f"make report EXPERIMENT={name}{where}"))
     steps.append(("the trials as a table", f"make results EXPERIMENT={name}{where}"))

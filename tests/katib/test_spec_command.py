@@ -20,6 +20,7 @@ from katib.spec_command import Metric
 from tests.verbs import katib
 
 EXAMPLE = Path(__file__).parents[2] / "examples/quadratic"
+PHASE = {"field": "samples", "values": [2, 4]}
 COMMAND = yaml.safe_load((EXAMPLE / "quadratic.yaml").read_text())["command"]
 
 
@@ -189,13 +190,15 @@ def test_its_plan_counts_its_trials(searched: Path) -> None:
 
 def test_every_verb_names_the_unit_that_the_spec_declares(folder: Path) -> None:
     metric = {"name": "loss", "direction": "minimize", "unit": "m/s", "noise": 0.25}
-    changed(folder, metric=metric, baseline={"seeds": {1: 9.0, 2: 8.0}})
+    changed(folder, metric=metric, baseline={"seeds": {1: 9.0, 2: 8.0}}, next_phase=PHASE)
     done = katib("local", "changed.yaml", "--trials", "3")
     assert re.search(r"epoch 5 +loss [-.e0-9]+ m/s\n", done.stdout)
     assert re.search(r"best: quadratic-\w+, loss [-.e0-9]+ m/s\n", done.stdout)
     assert re.search(r" [-.e0-9]+ m/s ", katib("results", "quadratic").stdout)
     assert "0.25 m/s as its spec says, combined with the seeds" in " ".join(katib("best", "quadratic").stdout.split())
     assert katib("report", "quadratic").returncode == 0
+    assert "make confirm EXPERIMENT=x.yaml" in (folder / "runs/quadratic/report.html").read_text()
+    assert "make arch MODEL=x.yaml" in (folder / "runs/quadratic/report.html").read_text()
     assert "loss (m/s)" in (folder / "runs/quadratic/report.html").read_text()
     done = katib("confirm", "changed.yaml", "--seeds", "7,8", "--top", "1", "--yes")
     assert re.search(r"Better than the baseline: loss \S+ m/s .* against the baseline's 8.5 m/s", done.stdout)
@@ -257,7 +260,6 @@ def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
         return done.stderr.removeprefix("error: ").rstrip()
 
     seedless = "python3 train.py --rate={rate} --samples={samples} --out={run_dir}"
-    phase = {"field": "samples", "values": [2, 4]}
     extend = ("extend", "--epochs", "9")
     assert "does not say `resume: true`, that the command goes on" in refused(*extend)
     assert "its command has no {epochs}, so that no run can go on" in refused(*extend, resume=True, command=seedless)
@@ -266,12 +268,12 @@ def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
     assert "the spec does not say `resume: true`, that the command does so; or take medianstop" in refused(
         "local", early_stopping=promote
     )
-    assert "the command has no {seed}" in refused("arch", next_phase=phase, command=seedless)
+    assert "the command has no {seed}" in refused("arch", next_phase=PHASE, command=seedless)
     assert "next_phase.field 'sample': no placeholder of the command takes it: " in refused(
-        "arch", next_phase=phase | {"field": "sample"}
+        "arch", next_phase=PHASE | {"field": "sample"}
     )
     assert "declares the command of 'quadratic' alone; leave it out" in refused(
-        "arch", "--experiment", "x", next_phase=phase
+        "arch", "--experiment", "x", next_phase=PHASE
     )
     assert not (searched / "runs/quadratic-arch").exists()
 
