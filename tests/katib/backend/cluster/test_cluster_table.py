@@ -12,6 +12,7 @@ from katib.backend.cluster.table import link, logged, observed, table
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.metrics import MetricParser
+from katib.table.smaller import smaller
 from katib.table.trial_table import CLUSTER, TrialTable
 from tests.katib.conclude.made import BEST, manifest
 from tests.katib.services.rig import METRIC, START, DbManager, stamp
@@ -176,3 +177,41 @@ def test_logs_of_pods_stand_in_for_the_manager_and_name_the_run_on_wandb() -> No
     rows = {row.trial: row for row in table(found, metrics, Manifest.of(experiment)).rows}
     assert (rows["a"].value, rows["a"].best_epoch, rows["a"].node) == (2.5, 2, "node1")
     assert (rows["c"].value, rows["c"].curve) == (1.0, ())
+
+
+def test_a_trial_that_went_on_with_smaller_batches_says_so(manager: DbManager) -> None:
+    """Its first pod ran out of memory; the second one took what that had found to fit, and the trial succeeded."""
+    experiment = manifest()
+    experiment["metadata"]["uid"] = "1"
+    manager.put("a", [1.0, 2.0])
+    words = (
+        "dprnn with 8 x 4 s at once (--batch-size 8); --micro-batch 4 fits and gives the same result: the next start"
+    )
+
+    class Printed:
+        """A cluster whose only log is that of the failed pod."""
+
+        def log(self, pod: str, *_: object) -> str:
+            assert pod == "a-1"
+            return f"error: out of memory on cuda:0: {words} takes it\n"
+
+    pods = [
+        {
+            "metadata": {
+                "name": name,
+                "labels": {TRIAL_LABEL: "a"},
+                "creationTimestamp": f"2026-11-24T09:3{name[-1]}:00Z",
+            },
+            "spec": {"containers": [{"name": "trainer"}]},
+            "status": {"phase": phase},
+        }
+        for name, phase in (("a-1", "Failed"), ("a-2", "Succeeded"))
+    ]
+    trial = katib_trial("a", "Succeeded", max=2.0)
+    running = trial["status"]["conditions"][1]
+    running["message"] = "Trial is running; tries: 1 2026-11-24T09:30:00Z/2026-11-24T09:31:00Z; 2 epochs, last 2"
+    objects = {EXPERIMENT: [experiment], TRIAL: [trial], JOB: [], POD: pods}
+    (found,) = progress_of(cast(Cluster, Printed()), objects, Curves(), NAME)
+    (row,) = table(found, observed(manager.address, ["a"]), Manifest.of(experiment)).rows
+    assert row.reason == smaller(8, 4)
+    assert (row.state, row.restarts) == ("Succeeded", 1)

@@ -220,6 +220,15 @@ TRIAL = read_trial(
             ["error: out of memory on cuda:0: dprnn with 2 x 4 s at once"],
             "out of GPU memory",
         ),
+        (
+            pod(**ended(1)),
+            [
+                "error: out of memory on cuda:0: dprnn with 8 x 4 s at once (--batch-size 8, --precision fp32);"
+                " --micro-batch 4 fits and gives the same result: the next start takes it, or --precision bf16"
+            ],
+            "out of memory with 8 mixtures at once, goes on with 4 (--micro-batch), the result stays the same; where it"
+            " has failed for good, make again TRIAL=… CLUSTER=1 lets it",
+        ),
         (pod(**ended(2)), ["error: /data/x: no train/ in it"], "no train/ in it"),
         (pod(phase="Failed", reason="Evicted", message="node was low on disk"), [], "low on disk"),
         (pod(**ended(137)), [], "killed by signal 9 (SIGKILL)"),

@@ -1,9 +1,12 @@
 """again: failed trials of a search on this machine run anew, from what they have kept, in their own rows."""
 
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from katib.backend.local.store import Store
 from tests.katib.backend.local.rig import Rig, job, manifest, pod, read_until
 
 
@@ -95,8 +98,6 @@ def test_what_cannot_run_again_is_one_line(rig: Rig, words: tuple[str, ...], pro
 
 def test_a_trial_that_diverged_stays_as_it_is(rig: Rig) -> None:
     """Its checkpoint would lead it there again. work.py is no trainer of ours, so the reason is played."""
-    from katib.backend.local.store import Store
-
     assert rig.run(failing(rig, "1", "2")).returncode == 0
     trial, store = failed(rig), Store(rig.out / "test")
     (recorded,) = [one for one in store.trials() if one.name == trial]
@@ -108,3 +109,22 @@ def test_a_trial_that_diverged_stays_as_it_is(rig: Rig) -> None:
     asked = rig.verb("again", "test", "--failed", "--yes")
     assert asked.returncode == 2
     assert "its 1 failed trial diverged, and would again; there is nothing to run again" in asked.stderr
+
+
+@pytest.mark.long
+def test_a_failed_training_of_ours_runs_again_at_once(rig: Rig, corpus: Path) -> None:
+    """again starts the search itself, on the corpus that its runs have found."""
+    flags = ("--data", str(corpus), "--trials", "1", "--epochs", "2", "--name", "test")
+    engine = rig.start("demo", *flags)
+    read_until(engine, "epoch 1 ")
+    engine.send_signal(signal.SIGINT)
+    engine.communicate()
+    store = Store(rig.out / "test")
+    (trial,) = store.trials()
+    store.update(trial, state="Failed", reason="exit code 1: the volume was gone")
+    store.close()
+    done = rig.verb("again", "test", "--failed", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"trial {trial.name}  runs again, after: exit code 1: the volume was gone" in done.stdout
+    (row,) = rig.results()
+    assert [row[key] for key in ("trial", "state", "epochs", "restarts")] == [trial.name, "Succeeded", 2, 1]
