@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from katib.defects import spelled
 from katib.document import Strict
 from katib.ranges import Text, Value, text_of
 from katib.spec_command import WORD, WORDED
@@ -83,7 +84,8 @@ class Baseline(Strict):
 class Architecture(Strict):
     """The architecture sweep of the next phase: a field of the model's config or a placeholder of the command."""
 
-    field: Text
+    # A search keeps its spec, and pages show the field of one that anybody may have written.
+    field: Annotated[str, spelled(r"[A-Za-z_][A-Za-z0-9_-]*", "have letters, digits, _ and - only")]
     values: list[Value] = Field(min_length=1)
 
     @model_validator(mode="after")
