@@ -47,6 +47,7 @@ def init(
     direction: Annotated[str | None, typer.Option(help="which values are better: maximize or minimize")] = None,
     ranges: Annotated[list[str] | None, typer.Option("--range", help=f"for each placeholder: {FORM}")] = None,
     regexp: Annotated[str | None, typer.Option(help=r"how else the metric's line looks: 'loss: (\S+)'")] = None,
+    unit: Annotated[str | None, typer.Option(help="that of the metric's values: %, m/s")] = None,
     epochs: Annotated[int, typer.Option(help="epochs of each trial", min=1, max=MOST)] = 10,
     data: Annotated[Path | None, typer.Option(help="folder of the data, where the command has {data}")] = None,
 ) -> None:
@@ -60,6 +61,8 @@ def init(
     better = _answer(direction, "--direction", "which values are better, maximize or minimize", _direction)
     metric_keys = {"name": name, "direction": better} | ({"regexp": regexp} if regexp else {})
     _valid(METRIC, metric_keys, "--regexp")
+    metric_keys |= {"unit": unit} if unit else {}
+    _valid(METRIC, metric_keys, "--unit")
     keys = {
         "name": re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-"),
         "command": words,

@@ -60,7 +60,7 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
     (folder / "train.py").write_text(script)
     ranges = ("a=1:4", "b=1e-4:1e-2:log", "c=2:9:log:int", "d=gLN,cLN", "e=8,16,32", "f=bool")
     given = [word for text in ranges for word in ("--range", text)]
-    words = ("--command", "python3 train.py {a} {b} {c} {d} {e} {f}", "--regexp", r"val_loss: (\S+)")
+    words = ("--command", "python3 train.py {a} {b} {c} {d} {e} {f}", "--regexp", r"val_loss: (\S+)", "--unit", "%")
     done = katib("init", "my_net.yml", *words, "--metric", "val_loss", "--direction", "minimize", *given)
     assert done.returncode == 0, done.stderr
     assert "with a 2.5, b 0.001, c 4, d cLN, e 16, f False; " in done.stdout
@@ -70,6 +70,7 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
         ["gLN", "cLN"],
         [8, 16, 32],
     )
+    assert spec["metric"]["unit"] == "%"
     assert (spec["search"]["c"]["distribution"], spec["search"]["f"]["type"]) == ("logUniform", "bool")
 
 
@@ -100,6 +101,7 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
         ({"range": "samples=1:2"}, f"--range '{SAMPLES}': samples has a range already; give one"),
         ({"direction": "down"}, "--direction 'down': "),
         ({"metric": "a b"}, "--metric 'a b': must have letters, digits and "),
+        ({"unit": "m s"}, "--unit: must have at most 16 letters, digits and % / _ . - only"),
         ({"regexp": "loss=("}, "--regexp: regexp: RE2 does not accept 'loss=('"),
     ],
 )
