@@ -5,8 +5,9 @@ most of them; defaults are those of Conv-TasNet (Luo & Mesgarani 2019, arXiv:180
 The module imports nothing heavy, so that `--help` is quick.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import MISSING, dataclass, fields, make_dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Optional, TypeVar, get_type_hints
 
@@ -21,7 +22,7 @@ from trainer.models.source import KINDS, ConfigField
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-C = TypeVar("C")
+C = TypeVar("C", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +154,8 @@ class Run:
     """Whether torch.compile makes kernels for the model; the first steps then take minutes."""
 
     cuda_graph: bool = True
-    """Whether a GPU records a training step once and then replays it, which saves CPU time."""
+    """Whether a GPU records a training step once and then replays it, which saves CPU time. A model of one's own says
+    with cuda_graph=True in its entry that it can be recorded."""
 
     deterministic: bool = False
     """Whether the same run gives the same bits on a GPU, too, which is slower. On a CPU it always does."""
@@ -226,6 +228,12 @@ def with_fields(command: type[C], model: str) -> type[C]:
 
     A command without a model is returned as it is. Raises ConfigError where a field has the name of a setting.
     """
+    made: type[C] = _with_fields(command, model)
+    return made
+
+
+@cache
+def _with_fields(command: "type[DataclassInstance]", model: str) -> type:
     own = config_fields(model)
     if not own or not issubclass(command, Architecture | Run):
         return command
@@ -237,8 +245,19 @@ def with_fields(command: type[C], model: str) -> type[C]:
         added: list[tuple[str, object, object]] = [("training", with_fields(Training, model), MISSING)]
     else:
         added = [(name, _hint(field), None) for name, field in own.items()]
-    kept = {"__doc__": command.__doc__, "__module__": command.__module__}
+
+    def reduce(self: "DataclassInstance") -> tuple[object, ...]:
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _with_values, (command, model, values)
+
+    # Another process, to which a training is sent, makes the class anew.
+    kept = {"__doc__": command.__doc__, "__module__": command.__module__, "__reduce__": reduce}
     return make_dataclass(command.__name__, added, bases=(command,), namespace=kept, frozen=True, kw_only=True)
+
+
+def _with_values(command: type[C], model: str, values: Mapping[str, object]) -> C:
+    """Returns the command with fields of the config of `model` and these values."""
+    return with_fields(command, model)(**values)
 
 
 def _hint(field: ConfigField) -> object:

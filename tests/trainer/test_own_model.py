@@ -1,6 +1,7 @@
 """A model outside this package, examples/own_model: trained, evaluated, loaded again; and what is wrong with others."""
 
 import json
+import pickle
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ import soundfile
 import torch
 
 from tests.trainer.training import Training
+from trainer import config
 from trainer.__main__ import main
+from trainer.command_line import parse
+from trainer.config import Run
 from trainer.errors import ConfigError
 from trainer.inference import load
 from trainer.models import registry
@@ -33,6 +37,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
     sys.path_importer_cache.pop(str(tmp_path), None)
     registry._own_fields.cache_clear()
+    config._with_fields.cache_clear()
 
 
 def test_a_model_of_ones_own_is_trained_and_used_like_ours(
@@ -41,9 +46,9 @@ def test_a_model_of_ones_own_is_trained_and_used_like_ours(
     """Its fields are flags, its curriculum is used, and each verb that reads a checkpoint imports it again."""
     run_dir = lab / "runs" / "trial"
     assert training.here(run_dir, *SMALL, "--epochs", "1") == 0
-    config = json.loads((run_dir / "config.json").read_text())
-    assert (config["model"], config["units"], config["mask"], config["filters"]) == (WORD, 8, "relu", None)
-    assert config["curriculum"] == WORD
+    written = json.loads((run_dir / "config.json").read_text())
+    assert (written["model"], written["units"], written["mask"], written["filters"]) == (WORD, 8, "relu", None)
+    assert written["curriculum"] == WORD
     assert training.here(run_dir, *SMALL, "--epochs", "2") == 0
     assert "resumes epoch 2" in capsys.readouterr().out
 
@@ -70,6 +75,18 @@ def test_a_checkpoint_runs_no_module_without_a_model(lab: Path) -> None:
     (lab / "lab" / "harm.py").write_text("import os\nos._exit(1)\nMODEL = 3\n")
     with pytest.raises(ConfigError, match=r"harm\.py has no entry MODEL = Model\(…\)"):
         registry.find("lab.harm:MODEL")
+
+
+@pytest.mark.parametrize("words", [["--model", WORD, "--units", "8"], ["--model", "dprnn", "--hidden-size", "8"]])
+def test_a_training_can_be_sent_to_another_process(words: list[str], lab: Path) -> None:
+    """As the processes of a training on several GPUs get theirs."""
+    run = parse([*words, "--data-dir", "d", "--run-dir", "r"])
+    assert isinstance(run, Run)
+    sent = pickle.dumps(run)
+    config._with_fields.cache_clear()
+    received = pickle.loads(sent)
+    assert repr(received) == repr(run)
+    assert received.training.architecture == run.training.architecture
 
 
 def test_the_help_lists_the_fields(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,4 +112,5 @@ MODEL = Model(
         "debug": ConvTasNetConfig(filters=64, bottleneck_channels=32, hidden_channels=64, blocks=6, repeats=1),
     },
     curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E")),
+    cuda_graph=True,
 )

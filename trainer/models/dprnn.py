@@ -87,4 +87,5 @@ MODEL = Model(
         "debug": DPRNNConfig(filters=32, blocks=1, hidden_size=32),
     },
     curriculum=Curriculum.of((1, "C"), (3, "C R"), (6, "C R S SR"), (8, "C R S SR E"), (10, "SER SR ER R SE S E C")),
+    cuda_graph=True,
 )

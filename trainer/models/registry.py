@@ -4,6 +4,7 @@
         network=ConvTasNet,                  an nn.Module; its only argument is a config
         presets={"paper": …, "debug": …},    a frozen dataclass for each size; its fields are flags of the trainer
         curriculum=Curriculum.of(…),         which variants an epoch trains on
+        cuda_graph=True,                     a GPU may record its steps
     )
 
 Every file with such an entry is a model of the same name. An entry elsewhere is a model, too, named by its module and
@@ -53,6 +54,9 @@ class Model:
     """Config of each preset: 'paper' as published, 'debug' small enough for one CPU core."""
     curriculum: Curriculum | None = None
     """As published; a model without one trains on all variants."""
+    cuda_graph: bool = False
+    """Whether a GPU may record its steps as a CUDA graph: forward then reads no value of a tensor, and draws nothing in
+    Python."""
     notes: "Callable[[torch.device], tuple[str, ...]]" = lambda device: ()
     """Returns lines for the log: the choices that depend on the device."""
 

@@ -104,4 +104,5 @@ MODEL = Model(
         ),
     },
     curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E C")),
+    cuda_graph=True,
 )

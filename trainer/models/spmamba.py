@@ -263,5 +263,6 @@ MODEL = Model(
         "debug": SPMambaConfig(n_fft=128, layers=1, channels=8, window=2, attention_size=64, state_size=4, expansion=1),
     },
     curriculum=Curriculum.of((1, "C R"), (3, "C R SR S"), (5, "SER SR ER R SE S E")),
+    cuda_graph=True,
     notes=notes,
 )

@@ -5,6 +5,7 @@ import os
 import torch
 
 from trainer.config import Run
+from trainer.models import find
 from trainer.training.checkpoint import Session
 from trainer.training.gradients import Gradients
 
@@ -35,5 +36,5 @@ def gradients_of(run: Run, session: Session) -> Gradients:
     """Returns what computes the gradients of `session`; compiles the network where `run` asks for it."""
     if run.compile:
         session.model.compile()
-    record = run.cuda_graph and session.device.type == "cuda"
+    record = run.cuda_graph and session.device.type == "cuda" and find(run.training.model).cuda_graph
     return Gradients(session.model, run.training.precision, session.scaler, run.rows, record)

@@ -36,6 +36,7 @@ def test_what_is_read_early_is_what_the_imported_entry_says(name: str) -> None:
     }
     assert all(described.help for described in listing.fields.values())
     assert {"paper", "debug"} <= model.presets.keys()
+    assert model.cuda_graph
 
 
 def test_an_entry_that_needs_the_file_to_be_imported_is_refused(tmp_path: Path) -> None:
