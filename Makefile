@@ -159,7 +159,7 @@ confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMEN
 extend: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= trained further to EPOCHS=, from the checkpoints (TOP=)
 arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
 log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
-fetch: $(if $(filter EXPORT,$(given)),$(RUN),$(control)) ## the best model of EXPERIMENT= as a folder (TRIAL= TOP= TO= EXPORT=torchscript)
+fetch: $(if $(filter EXPORT,$(given)),$(RUN),$(control)) ## the best model of EXPERIMENT= as a folder (TRIAL= TOP= TO= EXPORT=torchscript|onnx)
 
 # --- the cluster ------------------------------------------------------------------------------------------------
 doctor: $(control) ## can the cluster run the search of MODEL= (default: all); how to fix what is not

@@ -100,23 +100,29 @@ def k8s() -> Path:
     return ROOT / "k8s" if CHECKOUT else ROOT / "katib" / "k8s"
 
 
-def lack(packages: tuple[str, ...]) -> str:
-    """Returns that one of the trainer's packages is not installed, and the command that installs them; empty if not."""
+def lack(packages: tuple[str, ...], extra: str = "") -> str:
+    """Returns that one of the packages is not installed, and the command that installs them; empty if they are there.
+
+    They are the trainer's, or else of another `extra`.
+    """
     missing = next((package for package in packages if find_spec(package) is None), None)
-    return f"{missing} is not installed; {remedy()}" if missing else ""
+    return f"{missing} is not installed; {remedy(extra)}" if missing else ""
 
 
-def remedy() -> str:
-    """Returns the command that installs the trainer's packages beside this program."""
-    if CHECKOUT:
+def remedy(extra: str = "") -> str:
+    """Returns the command that installs the trainer's packages, or those of another `extra`, beside this program."""
+    if CHECKOUT and not extra:
         return "`make setup` installs the trainer's packages"
+    if CHECKOUT:
+        return f"`.venv/bin/pip install -c constraints.txt -e '.[{extra}]'` installs it"
     # Imported here because it loads the e-mail parser.
     from importlib.metadata import distribution
 
     found = distribution("sepsweep")
     address = json.loads(found.read_text("direct_url.json") or "{}").get("url", "")
-    wanted = "sepsweep[trainer,corpus]" + (f" @ {address}" if address else "")
+    wanted = f"sepsweep[{extra or 'trainer,corpus'}]" + (f" @ {address}" if address else "")
     python = shlex.quote(sys.executable)
     uv = (found.read_text("INSTALLER") or "").strip() == "uv"
     pip = f"uv pip install --python {python}" if uv else f"{python} -m pip install"
-    return f"`{pip} '{wanted}'` installs the trainer's packages"
+    what = "it" if extra else "the trainer's packages"
+    return f"`{pip} '{wanted}'` installs {what}"

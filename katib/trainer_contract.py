@@ -67,8 +67,10 @@ ERROR, NOTE = "error: ", "note: "
 NO_USABLE_GPU = re.compile(r"warning: (an NVIDIA GPU .*); the CPU is used")
 
 
-EXPORT, TORCHSCRIPT = "export", "torchscript"
-"""The trainer's verb that writes a network in another form, and that form."""
+EXPORT, FORMS = "export", {"torchscript": "torchscript.pt", "onnx": "model.onnx"}
+"""The trainer's verb that writes a network in another form, and the forms with the names of their files."""
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What the form onnx takes: the extra `onnx`."""
 CHECKSUM = b"sha256="
 """The word before the checksum at the end of a checkpoint: 64 hexadecimal digits, of everything before this word."""
 

@@ -1,8 +1,8 @@
 """`python -m trainer`: trains one separation model once.
 
 `--help` lists the flags. Other verbs: `describe` prints the size and cost of a model, `evaluate` scores a trained one,
-`separate` separates a recording, `export` writes the network as TorchScript, `fingerprint` prints the hash by which a
-run directory recognises a corpus, and `pace` estimates how long an epoch would take here.
+`separate` separates a recording, `export` writes the network as TorchScript or ONNX, `fingerprint` prints the hash by
+which a run directory recognises a corpus, and `pace` estimates how long an epoch would take here.
 
 Exit codes: 0 done, 1 a bug or a disk that stays full, 2 bad input, 3 diverged, 4 out of memory, 5 the data became
 unreadable during the training, 143 stopped by SIGTERM (130 by Ctrl-C).

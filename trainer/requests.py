@@ -76,7 +76,7 @@ class Evaluate:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Export a trained network as TorchScript, which C++ and Python run without this package.
+    """Export a trained network as TorchScript or ONNX, which C++ and Python run without this package.
 
     The file is compared with the original on validation mixtures, and not written where it computes something else.
     """
@@ -86,6 +86,9 @@ class Export:
 
     out: Path
     """File to write; an existing one is not replaced."""
+
+    form: Literal["torchscript", "onnx"] = "torchscript"
+    """Form of the file; ONNX takes the packages of the extra `onnx`, and is not for SPMamba."""
 
     data_dir: Path | None = None
     """Root of a corpus. Default: where the corpus of the training was."""

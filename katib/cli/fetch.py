@@ -28,7 +28,7 @@ def fetch(
     top: Annotated[int | None, typer.Option(help="place of the trial (default: 1, the best)", min=1, max=MOST)] = None,
     trial: Annotated[str | None, typer.Option(help="name of the trial")] = None,
     to: Annotated[Path | None, typer.Option(help="folder to write (default: models/TRIAL)")] = None,
-    form: Annotated[str | None, typer.Option("--export", help="another form, checked: torchscript")] = None,
+    form: Annotated[str | None, typer.Option("--export", help="another form, checked: torchscript or onnx")] = None,
     data: Data = None,
 ) -> None:
     """Writes best.pt, config.json, the evaluations and a README of the best trial of EXPERIMENT into one folder."""
@@ -38,7 +38,7 @@ def fetch(
         raise SepsweepError("TOP= (--top) and TRIAL= (--trial) both choose a trial; give one of them")
     with _model(where, experiment, top, trial) as model:
         target = to or Path("models", model.trial)
-        extra = partial(export, run=model.run, data=data) if form else None
+        extra = partial(export, run=model.run, data=data, form=form) if form else None
         tell(write(model, target, extra))
     print(f"model: {target}")
 

@@ -4,6 +4,7 @@ import sys
 from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -11,7 +12,8 @@ from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
 from trainer import errors, run_files
 from trainer.command_line import VERBS
-from trainer.inference import evaluate
+from trainer.inference import as_onnx, evaluate
+from trainer.inference.export import FORMS
 from trainer.requests import Export
 from trainer.tracking import reporter
 from trainer.training import checkpoint, continuation, fit, room, train
@@ -48,7 +50,9 @@ def test_a_checkpoint_ends_with_the_trainers_checksum() -> None:
 
 def test_the_trainer_exports() -> None:
     assert VERBS[contract.EXPORT] is Export
-    assert {field.name for field in fields(Export)} == {"checkpoint", "out", "data_dir"}
+    assert set(get_args(get_type_hints(Export)["form"])) == set(contract.FORMS) == set(FORMS)
+    assert contract.ONNX_PACKAGES == as_onnx.PACKAGES
+    assert {field.name for field in fields(Export)} == {"checkpoint", "out", "form", "data_dir"}
 
 
 def test_messages_begin_as_the_trainer_prints_them() -> None:

@@ -1,4 +1,4 @@
-"""`export`: what is written computes what the network does, or is not written."""
+"""`export`: what is written, as TorchScript or ONNX, computes what the network does, or is not written."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -25,8 +25,9 @@ def checkpoint(model: str, folder: Path) -> Path:
     return file
 
 
-def export(file: Path, corpus: Path) -> int:
-    return main(["export", "--checkpoint", str(file), "--data-dir", str(corpus), "--out", str(file.parent / "out.pt")])
+def export(file: Path, corpus: Path, *words: str) -> int:
+    out = str(file.parent / "out.pt")
+    return main(["export", "--checkpoint", str(file), "--data-dir", str(corpus), "--out", out, *words])
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -58,7 +59,7 @@ def test_what_deviates_or_cannot_be_recorded_is_refused(
         patch.setattr("trainer.kernels.prelu.is_recorded", lambda: False)
         assert export(file, corpus) == 2
     with monkeypatch.context() as patch:
-        patch.setattr("trainer.inference.export.TOLERANCE", -1.0)
+        patch.setattr("trainer.inference.as_torchscript.TOLERANCE", -1.0)
         assert export(file, corpus) == 2
     assert [found.name for found in tmp_path.iterdir()] == ["best.pt"]
     (tmp_path / "out.pt").touch()
@@ -67,3 +68,34 @@ def test_what_deviates_or_cannot_be_recorded_is_refused(
     expected = ("does not allow an export", "deviates from the original", "out.pt: exists already")
     assert len(lines) == len(expected)
     assert all(text in line for text, line in zip(expected, lines, strict=True)), lines
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_takes_any_batch_and_length(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Half a minute; SPMamba cannot be written: it loops over time."""
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    file = checkpoint("convtasnet", tmp_path)
+    assert export(file, corpus, "--form", "onnx") == 0
+    assert "out.pt: ONNX; on 2 validation mixtures its greatest deviation" in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(tmp_path / "out.pt", providers=["CPUExecutionProvider"])
+    assert session.get_modelmeta().custom_metadata_map["model"] == "convtasnet"
+    network = load(file)
+    for shape in ((3, 9001), (1, 2500)):
+        mixtures = 0.1 * torch.randn(shape, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            expected = network(mixtures)
+        found = torch.from_numpy(session.run(None, {"mixtures": mixtures.numpy()})[0])
+        assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+
+
+def test_onnx_of_a_loop_or_without_its_packages_is_one_line(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trainer.inference.as_onnx.PACKAGES", ())
+    assert export(checkpoint("spmamba", tmp_path), corpus, "--form", "onnx") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: spmamba: does not allow an export as ONNX (it loops over time")
+    monkeypatch.setattr("trainer.inference.as_onnx.PACKAGES", ("onnx_of_nobody",))
+    assert export(checkpoint("convtasnet", tmp_path), corpus, "--form", "onnx") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "error: --form onnx: onnx_of_nobody is not installed; the extra `onnx` has it"

@@ -1,24 +1,24 @@
-"""`python -m trainer export`: writes a trained network as TorchScript, which C++ and Python run without this package.
+"""`python -m trainer export`: writes a trained network as TorchScript or ONNX, which run without this package.
 
-The network is recorded with PyTorch's own operations, as in torch.compile; loops over time stay loops, so that it takes
-any batch and length. What was written is read back and compared with the original on validation mixtures.
+What was written is read back and compared with the original on validation mixtures.
 """
 
-import io
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainer.data.readers.corpora import open_subset
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.data.sampling import Excerpt, loader, select
 from trainer.errors import ConfigError, DataError, StorageError
+from trainer.inference import as_onnx, as_torchscript
 from trainer.inference.evaluate import corpus_of
 from trainer.inference.separator import Separator, load_separator
 from trainer.metric_line import say
@@ -30,33 +30,18 @@ MIXTURES, SECONDS = 2, 2.0
 """Mixtures that are compared, and how much of each; SPMamba as published takes minutes for it on a processor."""
 LEAST_SAMPLES = 2000
 """The shortest mixture that an exported network takes: a recording does not hold how the shortest are filled up."""
-TOLERANCE = 2.0**-16
-"""The greatest deviation, relative to the loudest sample of the estimates: half a step of 16-bit audio (-96 dB), which
-rounding hides. Sums in another order differ by about 1e-6 in fp32; a wrong operation by far more."""
-DETAILS = "sepsweep.json"
-"""The file in the archive that says what the network is."""
-
-
-class Exported(nn.Module):
-    """Takes mixtures [batch, samples] at 8 kHz of LEAST_SAMPLES or more, and returns the voices [batch, 2, samples]."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.least = LEAST_SAMPLES
-
-    def forward(self, mixtures: Tensor) -> Tensor:
-        """Separates the mixtures. Raises an error where they are shorter, because the result would be another one."""
-        if mixtures.shape[1] < self.least:
-            raise ValueError("the mixtures are shorter than 2000 samples (0.25 s at 8 kHz); fill them up with zeros")
-        voices: Tensor = self.network(mixtures)
-        return voices
+FORMS: dict[str, tuple[str, ModuleType]] = {"torchscript": ("TorchScript", as_torchscript), "onnx": ("ONNX", as_onnx)}
+"""How each form is called, and the module that writes and reads it and knows its TOLERANCE: the greatest deviation,
+relative to the loudest sample of the estimates. A wrong operation differs by far more."""
 
 
 def export(request: Export) -> int:
     """Writes the network of the checkpoint, checks it, and returns the exit code. Raises TrainerError."""
     if request.out.exists():
         raise ConfigError(f"--out {request.out}: exists already; name another file")
+    called, form = FORMS[request.form]
+    if missing := [name for name in form.PACKAGES if find_spec(name) is None]:
+        raise ConfigError(f"--form {request.form}: {missing[0]} is not installed; the extra `onnx` has it")
     stop = StopRequest()
     separator = load_separator(request.checkpoint, torch.device("cpu"))
     separator.network.requires_grad_(False)
@@ -64,13 +49,12 @@ def export(request: Export) -> int:
     try:
         with stop.listening(), stop.leaving_at_once():
             mixtures = _mixtures(request)
-            _write(separator, mixtures, partial)
-            deviation = _deviation(separator, partial, mixtures)
-            if not deviation <= TOLERANCE:
+            _write(separator, mixtures, partial, request.form)
+            deviation = _deviation(separator, partial, mixtures, form)
+            if not deviation <= form.TOLERANCE:
                 raise ConfigError(
-                    f"{separator.identity['model']}: does not allow an export as TorchScript, which deviates from the"
-                    f" original by {deviation:.1e} of the loudest sample, more than {TOLERANCE:.1e} (half a step of"
-                    " 16-bit audio)"
+                    f"{separator.identity['model']}: does not allow an export as {called}, which deviates from the"
+                    f" original by {deviation:.1e} of the loudest sample, more than {form.TOLERANCE:.1e}"
                 )
             partial.replace(request.out)
     except Stopped:
@@ -81,8 +65,8 @@ def export(request: Export) -> int:
         with suppress(OSError):
             partial.unlink()
     say(
-        f"{request.out}: TorchScript; on {count(len(mixtures), 'validation mixture')} its greatest deviation from the"
-        f" original is {deviation:.1e} of the loudest sample (tolerated: {TOLERANCE:.1e}, half a step of 16-bit audio)"
+        f"{request.out}: {called}; on {count(len(mixtures), 'validation mixture')} its greatest deviation from the"
+        f" original is {deviation:.1e} of the loudest sample (tolerated: {form.TOLERANCE:.1e})"
     )
     return 0
 
@@ -104,8 +88,9 @@ def _mixtures(request: Export) -> Tensor:
     return batch.mixtures
 
 
-def _write(separator: Separator, mixtures: Tensor, file: Path) -> None:
-    """Writes the recording. Raises ConfigError where the network cannot be recorded."""
+def _write(separator: Separator, mixtures: Tensor, file: Path, name: str) -> None:
+    """Writes the network in this form. Raises ConfigError where it cannot be recorded."""
+    called, form = FORMS[name]
     identity = separator.identity
     details = {
         "model": identity["model"],
@@ -115,27 +100,23 @@ def _write(separator: Separator, mixtures: Tensor, file: Path) -> None:
         "least_samples": LEAST_SAMPLES,
     }
     try:
-        with _quiet(), torch.inference_mode():
-            recorded = torch.jit.trace(  # type: ignore[no-untyped-call]
-                separator.network, mixtures[:, :LEAST_SAMPLES], check_trace=False
-            )
-            whole = torch.jit.script(Exported(recorded).eval())
-            content = io.BytesIO()
-            torch.jit.save(whole, content, _extra_files={DETAILS: json.dumps(details)})
+        with _quiet():
+            form.write(separator, mixtures, file, details, LEAST_SAMPLES)
+    except OSError:
+        raise
     # Whatever torch may raise for an operation that it cannot record.
     except Exception as error:
         what = (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
-        raise ConfigError(f"{identity['model']}: does not allow an export as TorchScript ({what})") from error
-    file.write_bytes(content.getbuffer())
+        raise ConfigError(f"{identity['model']}: does not allow an export as {called} ({what})") from error
 
 
-def _deviation(separator: Separator, file: Path, mixtures: Tensor) -> float:
+def _deviation(separator: Separator, file: Path, mixtures: Tensor, form: ModuleType) -> float:
     """Returns the greatest deviation of the recording in `file`, relative to the loudest sample; NaN where one is NaN.
 
     It is asked for other batches and lengths than it was recorded with, too, down to the shortest.
     """
     with _quiet():
-        recorded = torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]
+        recorded = form.read(file)
     deviations, odd = [], max(LEAST_SAMPLES, 2 * mixtures.shape[1] // 3 | 1)
     for asked in (mixtures, mixtures[:1, :odd], mixtures[-1:, :LEAST_SAMPLES]):
         expected = separator(asked)

@@ -154,10 +154,13 @@ def test_nothing_has_ended(runs: Path) -> None:
         choose(replace(found, rows=(replace(found.rows[0], state="Running"),)), None, None)
 
 
-def test_an_export_is_checked_and_another_form_is_refused(made: Path, corpus: Path, tmp_path: Path) -> None:
+def test_an_export_is_checked_and_another_form_is_refused(
+    made: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a corpus nothing could be checked; then nothing is written."""
     to = ("--out", str(made), "--to", str(tmp_path / "home"))
-    for form, text in (("onnx", "takes onnx, onnxscript"), ("torchscipt", "did you mean 'torchscript'?")):
+    monkeypatch.setattr("katib.report.model_export.ONNX_PACKAGES", ("onnx_of_nobody",))
+    for form, text in (("onnx", "pip install -c constraints.txt"), ("torchscipt", "did you mean 'torchscript'?")):
         code, line = refused(NAME, *to, "--export", form)
         assert (code, text in line) == (2, True), line
     torchscript = (NAME, *to, "--export", "torchscript")

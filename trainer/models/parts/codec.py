@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     def padded_length(self, length: int) -> int:
         """Returns the samples of the whole frames that cover a mixture of `length` >= 1 samples."""
         (kernel_size,), (stride,) = self.conv.kernel_size, self.conv.stride
-        further = max(-(-(length - kernel_size) // stride), self.shortest - 1)
+        further = max((length - kernel_size + stride - 1) // stride, self.shortest - 1)
         return kernel_size + further * stride
 
 
