@@ -173,27 +173,39 @@ def _path() -> str:
 @contextmanager
 def api_server_away() -> Iterator[None]:
     """Kills the API server, and restarts it afterwards as it was."""
-    record = HOME / "run" / "pids" / "kube-apiserver"
+    with _away("kube-apiserver"):
+        yield
+    end = time.monotonic() + 300
+    while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
+        if time.monotonic() > end:
+            raise RuntimeError("the API server did not come back")
+        time.sleep(0.2)
+
+
+def restart(program: str) -> None:
+    """Kills a program of the node or of the control plane, such as kubelet, and starts it again as it was."""
+    with _away(program):
+        pass
+
+
+@contextmanager
+def _away(program: str) -> Iterator[None]:
+    record = HOME / "run" / "pids" / program
     process = int(record.read_text())
     words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
     os.kill(process, signal.SIGKILL)
     try:
         yield
     finally:
-        with (HOME / "run" / "log" / "kube-apiserver.log").open("ab") as log:
+        with (HOME / "run" / "log" / f"{program}.log").open("ab") as log:
             inside = ["nsenter", "--net=/run/netns/k8s", *words]
             started = subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         record.write_text(f"{started.pid}\n")
         _CHILDREN.append(started)
-        end = time.monotonic() + 300
-        while not _answers(HOME / "run" / "kubeconfig" / "admin.conf"):
-            if time.monotonic() > end:
-                raise RuntimeError("the API server did not come back")
-            time.sleep(0.2)
 
 
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
-"""API servers that were started again; teardown.sh ends them by their pid files."""
+"""Programs that were started again; teardown.sh ends them by their pid files."""
 
 
 def main() -> int:
