@@ -183,9 +183,17 @@ def api_server_away() -> Iterator[None]:
 
 
 def restart(program: str) -> None:
-    """Kills a program of the node or of the control plane, such as kubelet, and starts it again as it was."""
+    """Kills a program of the node or of the control plane, such as kubelet, and starts it again as it was.
+
+    containerd is waited for, since a kubelet that it does not answer yet would end.
+    """
+    log, ready = HOME / "run" / "log" / f"{program}.log", "Start streaming server"
+    before = log.read_text().count(ready)
     with _away(program):
         pass
+    end = time.monotonic() + 60
+    while program == "containerd" and log.read_text().count(ready) == before and time.monotonic() < end:
+        time.sleep(0.1)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def test_no_epoch_is_lost_or_doubled_whatever_happens_to_a_trial(
         delete(place, newest(place, trial))
 
     def programs() -> None:
-        for program in ("kubelet", "containerd", "kube-controller-manager"):
+        for program in ("containerd", "kubelet", "kube-controller-manager"):
             rig.restart(program)
         rig.kubectl("-n", "kube-system", "delete", "pod", "-l", "k8s-app=kube-dns", "--grace-period=1", "--wait=false")
 
