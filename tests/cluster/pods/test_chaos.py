@@ -58,9 +58,6 @@ def test_no_epoch_is_lost_or_doubled_whatever_happens_to_a_trial(
     _, trial = begin(place, site, tries=9)
     folder = runs / NAME / trial
 
-    def force() -> None:
-        delete(place, newest(place, trial), "--force", "--grace-period=0")
-
     def collector() -> None:
         kill(folder, "katib.services")
         delete(place, newest(place, trial))
@@ -70,7 +67,7 @@ def test_no_epoch_is_lost_or_doubled_whatever_happens_to_a_trial(
             rig.restart(program)
         rig.kubectl("-n", "kube-system", "delete", "pod", "-l", "k8s-app=kube-dns", "--grace-period=1", "--wait=false")
 
-    disturbances: list[Callable[[], object]] = [programs, lambda: kill(folder, "trainer"), force, collector]
+    disturbances: list[Callable[[], object]] = [programs, lambda: kill(folder, "trainer"), collector]
     for disturb in disturbances:
         db.wait_for(trial, len(db.values(trial)) + MORE, PATIENCE)
         disturb()
