@@ -9,9 +9,21 @@ from dataclasses import dataclass
 
 from katib.backend.base import RunResult
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.kinds import EXPERIMENT, PROPOSED_LABEL, PROPOSER, TRIAL, Object, annotations_of, labels_of
-from katib.backend.cluster.model import read_search
-from katib.errors import ClusterError
+from katib.backend.cluster.deploy_diff import deployed
+from katib.backend.cluster.kinds import (
+    EXPERIMENT,
+    OURS,
+    PROPOSED_LABEL,
+    PROPOSER,
+    TRIAL,
+    Object,
+    annotations_of,
+    is_ours,
+    labels_of,
+    name_of,
+)
+from katib.backend.cluster.model import read_search, read_trial
+from katib.errors import ClusterError, SepsweepError, nearest
 from katib.manifest.again import ANNOTATION, COUNTS, annotation, asked, with_more
 from katib.manifest.object import Manifest
 from katib.table.trial_table import TrialRow
@@ -77,3 +89,20 @@ class ClusterAgain:
             item = self.cluster.get(TRIAL, trial)
             if item is not None and labels_of(item).get(PROPOSED_LABEL) != PROPOSER:
                 raise ClusterError(f"trial '{trial}' was proposed by Katib's own service, which lets none go on")
+
+
+def find(cluster: Cluster, word: str) -> tuple[Object, str]:
+    """Returns the Experiment `word` and ''; or that of the trial `word`, which may be the end of a name, and its name.
+
+    Raises SepsweepError, which names the nearest of all experiments and trials, where there is neither.
+    """
+    if (item := deployed(cluster, word)) is not None:
+        return item, ""
+    trials = {name_of(trial): read_trial(trial).experiment for trial in cluster.list(TRIAL) if is_ours(trial)}
+    named = [trial for trial in trials if trial == word] or [trial for trial in trials if trial.endswith(f"-{word}")]
+    item = deployed(cluster, trials[named[0]]) if len(named) == 1 else None
+    if item is None:
+        names = [*map(name_of, cluster.list(EXPERIMENT, OURS)), *trials]
+        hint = nearest(word, names) if names else "there is none"
+        raise SepsweepError(f"no experiment or trial '{word}' of ours in namespace '{cluster.namespace}': {hint}")
+    return item, named[0]

@@ -10,13 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from katib.backend.base import Page
-from katib.backend.cluster.again import ClusterAgain
+from katib.backend.cluster.again import ClusterAgain, find
 from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
-from katib.backend.cluster.kinds import Object, annotations_of
-from katib.backend.cluster.logs import find_trial
+from katib.backend.cluster.kinds import Object, annotations_of, name_of
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.searches import any_manifest
@@ -89,16 +88,10 @@ class ClusterBackend:
 
     def again(self, word: str, data: Path | None, *, every: bool) -> ClusterAgain | Deployment:
         """Returns the run of failed trials; a search that has failed is continued as a whole, by its deployment."""
-        name = search_name(word)
-        item = deployed(self.cluster, name)
-        trial = None if item is not None else find_trial(self.cluster, word)
-        if trial is not None:
-            name = trial.experiment
-            item = deployed(self.cluster, name)
-        if item is None:
-            raise ClusterError(f"experiment '{name}' does not exist in namespace '{self.site.namespace}'")
+        item, trial = find(self.cluster, search_name(word))
+        name = name_of(item)
         table, search = self.table(name), read_search(item)
-        row = named_trial(table, trial.name) if trial else None
+        row = named_trial(table, trial) if trial else None
         rows = [failed_trial(row)] if row else failed_trials(table, every=every)
         if not search.finished or (search.state == "Succeeded" and not search.stopped):
             return ClusterAgain(self.cluster, item, rows)
