@@ -12,6 +12,7 @@ import pytest
 from katib.manifest.experiment import load_experiment
 from tests.verbs import katib
 
+pytestmark = pytest.mark.long
 EXAMPLE = Path(__file__).parents[2] / "examples/spirals"
 
 
