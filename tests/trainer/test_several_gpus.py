@@ -1,5 +1,7 @@
 """Several processes that train together: the result of one, one that prints and writes, and no process that is left."""
 
+import contextlib
+import io
 import json
 import os
 import pickle
@@ -17,9 +19,9 @@ from tests.trainer.test_resume import assert_same, metric_lines, read_until, sta
 from tests.trainer.training import Training
 from trainer.command_line import parse
 from trainer.config import Run
-from trainer.data.sampling import Share
+from trainer.data.sampling import Share, select
 from trainer.errors import TrainerError
-from trainer.training import train
+from trainer.training import fit, train
 from trainer.training.group import DATA, MEMORY, OTHER, failure
 from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, given
@@ -39,10 +41,10 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def two(uneven: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Returns the run directory of an undisturbed training in two processes, and its output."""
-    run_dir = tmp_path_factory.mktemp("runs") / "run"
-    done = Training(uneven).run(run_dir, *SHORT, "--gpus", "2")
-    assert (done.returncode, done.stderr) == (0, "")
-    return run_dir, done.stdout
+    run_dir, output = tmp_path_factory.mktemp("runs") / "run", io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert Training(uneven).here(run_dir, *SHORT, "--gpus", "2") == 0
+    return run_dir, output.getvalue()
 
 
 def weights(run_dir: Path) -> torch.Tensor:
@@ -87,27 +89,13 @@ def test_one_process_prints_and_writes(two: tuple[Path, str]) -> None:
     }  # fmt: skip
 
 
-def test_a_stopped_training_leaves_no_process_and_resumes(uneven: Path, two: tuple[Path, str], tmp_path: Path) -> None:
-    """After SIGTERM in the second epoch, two processes end bitwise where an undisturbed training does, and one nearly."""
+def test_no_signal_leaves_a_process_or_changes_the_result(
+    uneven: Path, two: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After kill -9 and then SIGTERM, two processes end bitwise where an undisturbed training does, and one nearly."""
     training, run_dir = Training(uneven), tmp_path / "run"
     process = training.start(run_dir, *SHORT, "--gpus", "2")
     read_until(process, "epoch 1/2")
-    (other,) = children(process.pid)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert has_ended(other)
-    shutil.copytree(run_dir, tmp_path / "run1")
-    assert training.here(run_dir, *SHORT, "--gpus", "2") == 0
-    assert_same(run_dir, two[0])
-    assert training.here(tmp_path / "run1", *SHORT) == 0
-    assert (weights(tmp_path / "run1") - weights(two[0])).norm() < 1e-5 * weights(two[0]).norm()
-
-
-def test_the_others_end_with_the_first_process_in_whatever_way(uneven: Path, tmp_path: Path) -> None:
-    """After kill -9 nobody is left to end them."""
-    process = Training(uneven).start(tmp_path / "run", "--epochs", "200", "--gpus", "2")
-    read_until(process, "epoch 1/200")
     (other,) = children(process.pid)
     process.kill()
     process.communicate(timeout=60)
@@ -115,6 +103,16 @@ def test_the_others_end_with_the_first_process_in_whatever_way(uneven: Path, tmp
     while not has_ended(other):
         assert time.monotonic() < end
         time.sleep(0.05)
+    with monkeypatch.context() as patched:
+        patched.setattr(fit, "select", lambda *given: os.kill(os.getpid(), signal.SIGTERM) or select(*given))
+        assert training.here(run_dir, *SHORT, "--gpus", "2") == 143
+    assert not children(os.getpid())
+    assert state(run_dir)["progress"]["partial"]["batches"] == 1
+    shutil.copytree(run_dir, tmp_path / "run1")
+    assert training.here(run_dir, *SHORT, "--gpus", "2") == 0
+    assert_same(run_dir, two[0])
+    assert training.here(tmp_path / "run1", *SHORT) == 0
+    assert (weights(tmp_path / "run1") - weights(two[0])).norm() < 1e-5 * weights(two[0]).norm()
 
 
 def test_the_death_of_another_process_ends_all(
