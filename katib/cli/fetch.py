@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.base import Backend
 from katib.backend.choice import choose_backend
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Data
@@ -43,21 +44,22 @@ def fetch(
     print(f"model: {target}")
 
 
-def _table(where: Where, experiment: str) -> TrialTable:
+def _table(backend: Backend, runs: Path, experiment: str) -> TrialTable:
     """Returns the table; of a search that was deleted from the cluster, the one that was saved here."""
-    saved, name = choose_backend(where.out, cluster=False), experiment_of(experiment)
-    gone = where.backend.error is ClusterError and not where.backend.has(name) and saved.has(name)
-    return trial_table(saved if gone else where.backend, experiment)
+    saved, name = choose_backend(runs, cluster=False), experiment_of(experiment)
+    gone = backend.error is ClusterError and not backend.has(name) and saved.has(name)
+    return trial_table(saved if gone else backend, experiment)
 
 
 @contextmanager
 def _model(where: Where, experiment: str, top: int | None, trial: str | None) -> Iterator[Model]:
     """Yields the run that is meant: one of an experiment, or a run directory."""
     if "/" not in experiment or experiment.endswith(ENDINGS):
-        table = _table(where, experiment)
+        backend = where.backend
+        table = _table(backend, where.out, experiment)
         name, chosen = table.identity.name, choose(table, top, trial).trial
         require_ours(table)
-        with where.backend.run_directory(name, chosen) as run:
+        with backend.run_directory(name, chosen) as run:
             yield Model(run, chosen, name)
         return
     if top is not None or trial is not None:

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from katib.__main__ import main
-from katib.backend.cluster.kinds import JOB, POD
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD
 from katib.site import Site
 from katib.trainer_contract import CHECKSUM
 from tests.cluster import rig
 from tests.cluster.pods.conftest import PATIENCE, _volume
-from tests.cluster.pods.trial import NAME, begin
-from tests.cluster.tools import Tools
+from tests.cluster.pods.trial import NAME
+from tests.cluster.search import Katib
+from tests.cluster.tools import Tools, manifest
 from tests.cluster.watched import Watched
 
 
@@ -65,7 +66,9 @@ def test_a_corpus_is_copied_and_a_model_comes_home(
     assert [path.read_bytes() == (corpus / "train" / path.name).read_bytes() for path in copied.iterdir()] == [True] * 2
     assert {path.stat().st_uid for path in copied.iterdir()} == {site.user.uid}
 
-    begin(place, site, finished="b")
+    place.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=2, trials=1))
+    katib = Katib(place, NAME)
+    katib.state(katib.trial(f"{NAME}-b", job=False), "Succeeded", 50)
     run = runs / NAME / f"{NAME}-b"
     run.mkdir(parents=True)
     weights = os.urandom(5_000_000)
