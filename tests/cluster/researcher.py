@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from katib.backend.cluster import run_directories
+from katib.backend.cluster import claim_pod, run_directories
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import CLAIM, EXPERIMENT, JOB, POD, SERVICE_ACCOUNT, TRIAL, Object
-from katib.conclude import sizes
+from katib.conclude import architecture, sizes
 from katib.errors import ResultError
 from tests.cluster import rig
 from tests.cluster.faults import with_token
@@ -63,7 +63,9 @@ def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool 
     with researcher(tools, katib=katib) as kubeconfig, monkeypatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
+        patched.setattr(claim_pod, "START_SECONDS", 1.0)
         patched.setattr(sizes, "sizes", unasked)
+        patched.setattr(architecture, "sizes", unasked)
         yield
 
 

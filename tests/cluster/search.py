@@ -3,7 +3,8 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -158,8 +159,30 @@ def bury(tools: Tools, count: int) -> None:
     gone = 0
     end = time.monotonic() + 300
     while gone < count and time.monotonic() < end:
-        for pod in tools.cluster.list(POD):
-            if "deletionTimestamp" in pod["metadata"]:
-                tools.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false")
-                gone += 1
+        gone += _bury(tools)
         time.sleep(0.1)
+
+
+@contextmanager
+def burying(tools: Tools) -> Iterator[None]:
+    """Plays such a kubelet meanwhile."""
+    done = threading.Event()
+
+    def run() -> None:
+        while not done.wait(0.1):
+            _bury(tools)
+
+    thread = in_background(run)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(60)
+
+
+def _bury(tools: Tools) -> int:
+    """Returns how many pods that are being deleted it has reported as gone."""
+    names = [pod["metadata"]["name"] for pod in tools.cluster.list(POD) if "deletionTimestamp" in pod["metadata"]]
+    for name in names:
+        tools.kubectl("delete", "pod", name, "--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
+    return len(names)

@@ -15,7 +15,7 @@ from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.researcher import BASE, OF_KATIB, as_researcher, roles, versions
 from tests.cluster.rights import granted, recorded
-from tests.cluster.search import NAME, Katib, as_json, bury, in_background
+from tests.cluster.search import NAME, Katib, as_json, burying, in_background
 from tests.cluster.tools import Tools
 
 Answer = tuple[int, str, str]
@@ -36,6 +36,14 @@ def give_up(tools: Tools, experiment: str) -> None:
     Katib(tools, experiment).end("Failed")
 
 
+def corpus(folder: Path) -> str:
+    """Makes a folder that the verb data would copy."""
+    for subset in ("train", "val"):
+        (folder / "corpus" / subset).mkdir(parents=True)
+        (folder / "corpus" / subset / "a.csv").write_text("a\n")
+    return str(folder / "corpus")
+
+
 def options(verb: str) -> set[str]:
     """Returns the names of a verb's options, as its command line has them."""
     name = verb.replace("-", "_")
@@ -48,8 +56,8 @@ ADMINISTRATOR = {"install-katib"}
 """The verbs that no researcher can run."""
 CLUSTER_VERBS = {verb for verb in VERBS if "--context" in options(verb)} - ADMINISTRATOR
 """The verbs that may ask a cluster: each must be tried below, by a researcher and by a stranger."""
-MAY_FAIL = {"ui", "logs", "fetch", "again"}
-"""What the first two read comes from a node, what the others do needs a pod that ran."""
+MAY_FAIL = {"ui", "logs", "data", "fetch", "again"}
+"""What the first two read comes from a node, what the others do needs a pod that runs or ran."""
 UNSEEN = {
     ("kueue.x-k8s.io", "localqueues", "get"): "doctor, where the site names a queue",
     ("resource.k8s.io", "resourceclaimtemplates", "get"): "doctor, where the site names a claim template",
@@ -95,12 +103,12 @@ def test_every_verb_works_with_the_shipped_roles(
             ("extend", "dprnn", "--epochs", "200", "--cluster", "--yes", *out),
             ("arch", "dprnn", "--cluster", "--yes", *out),
             ("fetch", "dprnn", "--cluster", *out),
+            ("data", "--data", corpus(tmp_path), "--yes"),
             ("ui", "--cluster"),
         ):
             told[words[0]] = verb(*words)
-        reaper = in_background(lambda: bury(tools, 1))
-        told["pause"] = verb("pause", "dprnn", "--yes")
-        reaper.join(300)
+        with burying(tools):
+            told["pause"] = verb("pause", "dprnn", "--yes")
         told["resume"] = verb("resume", "dprnn", "--yes")
         katib.state(f"{NAME}-a", "Failed")
         told["again"] = verb("again", "dprnn", "--failed", "--cluster", "--yes", *out)
@@ -122,6 +130,7 @@ STRANGERS: dict[str, tuple[str, ...]] = {
     "arch": ("dprnn", "--cluster", "--yes"),
     "best": ("dprnn", "--cluster"),
     "confirm": ("dprnn", "--cluster", "--yes"),
+    "data": ("--data", "corpus", "--yes"),
     "delete": ("dprnn", "--yes", "--unsaved"),
     "deploy": ("dprnn", "--yes", "--trials", "30"),
     "doctor": ("dprnn",),
@@ -153,6 +162,7 @@ def test_no_verb_reaches_the_namespace_of_others(
     told = {}
     with as_researcher(other, monkeypatch, katib=False):
         monkeypatch.chdir(tmp_path)
+        corpus(tmp_path)
         for name, words in STRANGERS.items():
             told[name] = verb(name, *words)
     other.end()

@@ -11,7 +11,7 @@ from katib.__main__ import main
 from katib.backend.cluster.kinds import EXPERIMENT
 from katib.site import Site
 from tests.cluster.researcher import as_researcher, versions
-from tests.cluster.search import NAME, Katib, bury, in_background
+from tests.cluster.search import NAME, Katib, burying
 from tests.cluster.tools import Tools
 
 
@@ -59,9 +59,8 @@ def test_what_one_team_does_is_not_seen_by_the_other(
     before = versions(theirs.tools)
     with as_researcher(ours.tools, monkeypatch, katib=False):
         assert values(ours, capsys)[f"{NAME}-done"] == 1.0
-        reaper = in_background(lambda: bury(tools, 1))
-        ours.verb("pause", "dprnn", "--yes")
-        reaper.join(300)
+        with burying(tools):
+            ours.verb("pause", "dprnn", "--yes")
         ours.verb("resume", "dprnn", "--yes")
         ours.verb("delete", "dprnn", "--yes", "--unsaved", "--out", str(tmp_path))
     assert tools.cluster.get(EXPERIMENT, NAME) is None
