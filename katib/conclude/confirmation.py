@@ -24,6 +24,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.spec_command import placeholders
 from katib.table.trial_table import TrialTable
+from katib.trainer_contract import is_own
 from katib.untrusted import checked, clean, read_json
 
 SEEDS = (42, 123, 456)
@@ -120,11 +121,13 @@ def next_step(table: TrialTable, out: Path) -> list[str]:
 def confirm_command(table: TrialTable, where: str = "") -> str:
     """Returns the command that confirms the search; empty where it would not run.
 
-    What it runs of a spec's command is taken from a file that the user names: x.yaml stands for it.
+    What it runs of a spec's command, or of a model of one's own, is taken from a file that the user names: x.yaml
+    stands for it.
     """
     if table.spec is not None and SEED in placeholders(table.spec.command or ()):
         return f"make confirm EXPERIMENT={OWN_FILE}{where}{table.venue.variables}"
-    return "" if hindrance(table) else f"make confirm EXPERIMENT={table.identity.name}{where}{table.venue.variables}"
+    named = OWN_FILE if is_own(table.model or "") else table.identity.name
+    return "" if hindrance(table) else f"make confirm EXPERIMENT={named}{where}{table.venue.variables}"
 
 
 def arch_command(table: TrialTable, where: str = "") -> str:

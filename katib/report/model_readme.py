@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from katib.text import markdown_text
-from katib.trainer_contract import METRIC, UNIT
+from katib.trainer_contract import METRIC, UNIT, is_own
 from katib.untrusted import clean, finite
 
 USE = """\
@@ -45,7 +45,10 @@ def lines(
     yield from (f"- {line}" for line in (*_validation(summary), *_evaluations(scores)))
     yield from ("", "## Files", "", "| file | what it is |", "|---|---|")
     yield from (f"| {file} | {markdown_text(what)} |" for file, what in files.items())
-    yield from ("", USE, "", "## Settings", "", "| setting | value |", "|---|---|")
+    yield from ("", USE, "")
+    if is_own(str(settings["model"])):
+        yield from (f"Python must find the module of {name}: put the folder that holds its package on PYTHONPATH.", "")
+    yield from ("## Settings", "", "| setting | value |", "|---|---|")
     for setting, value in settings.items():
         if value is not None:
             yield f"| {_word(setting)} | {_word(value)} |"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from katib.backend.local.table import read_table
+from katib.conclude.confirmation import confirm_command
 from katib.trainer_flags import own_model
 from tests.verbs import katib
 from trainer.inference import load
@@ -38,6 +40,7 @@ def test_a_model_of_ones_own_goes_the_whole_way(folder: Path, corpus: Path, monk
     (trial,) = json.loads(katib("results", SPEC, "--json").stdout)
     assert trial["assignments"].keys() == {"lr", "units", "mask"}
 
+    assert confirm_command(read_table(Path("runs"), "gru-mask")) == "make confirm EXPERIMENT=x.yaml"
     unnamed = katib("confirm", "gru-mask", *data, "--yes")
     assert (unnamed.returncode, unnamed.stdout) == (2, "")
     assert "its trials train lab.gru_mask:MODEL, a module that would be run here; name the file" in unnamed.stderr
@@ -51,6 +54,7 @@ def test_a_model_of_ones_own_goes_the_whole_way(folder: Path, corpus: Path, monk
     assert not Path("runs/gru-mask-arch").exists()
 
     assert katib("fetch", "gru-mask", "--to", "best").returncode == 0
+    assert "Python must find the module of lab.gru_mask:MODEL" in Path("best/README.md").read_text()
     monkeypatch.syspath_prepend(folder)
     assert load("best")(torch.rand(1, 999)).shape == (1, 2, 999)
 
