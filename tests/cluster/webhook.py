@@ -143,7 +143,7 @@ def _refusal(request: dict[str, Any]) -> str:
 def _labels(pod: dict[str, Any]) -> dict[str, str]:
     """Returns the trial's labels, for the pod of a Job, which has the trial's name."""
     owners = pod["metadata"].get("ownerReferences") or []
-    if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith(("clean-", "read-")):
+    if not owners or owners[0]["kind"] != "Job" or owners[0]["name"].startswith(("clean-", "read-", "data-", "fetch-")):
         return {}
     trial = owners[0]["name"]
     return {"katib.kubeflow.org/trial": trial, "katib.kubeflow.org/experiment": trial.rpartition("-")[0]}
