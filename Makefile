@@ -30,6 +30,7 @@ takes.render := @MODEL $(search) KIND
 takes.check := @FILE STRICT JSON
 takes.corpus := OUT MIXTURES SECONDS SPEECH SEED
 takes.pack := DATA OUT
+takes.corpus-check := DATA JSON
 takes.init := @FILE COMMAND METRIC DIRECTION UNIT RANGES REGEXP EPOCHS DATA
 takes.local := @FILE @MODEL DATA OUT $(search) YES
 takes.again := @TRIAL @EXPERIMENT FAILED DATA OUT $(cluster) CLUSTER YES
@@ -59,7 +60,7 @@ takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FAILED FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo init render check corpus pack local again plan results log best confirm extend arch report sweep ui fetch
+override verbs := demo init render check corpus corpus-check pack local again plan results log best confirm extend arch report sweep ui fetch
 override verbs += install-katib images claims data doctor deploy status logs pause resume stop delete
 override targets := help setup schemas test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -144,6 +145,7 @@ $(verbs):
 demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search
 corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
+corpus-check: $(RUN) ## duplicates, shared speakers, silence and other faults of the corpus in DATA= (JSON=1)
 init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
 plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)

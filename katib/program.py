@@ -17,7 +17,7 @@ CHECKOUT = (ROOT / "pyproject.toml").is_file()
 """Whether ROOT is a checkout; otherwise it holds an installation, beside packages of others."""
 SITE = Path("k8s", "site.yaml")
 GROUPS = {
-    "Start": ("demo", "corpus", "pack", "init", "plan", "render", "check", "local", "again", "sweep"),
+    "Start": ("demo", "corpus", "corpus-check", "pack", "init", "plan", "render", "check", "local", "again", "sweep"),
     "Look": ("results", "report", "ui"),
     "Conclude": ("best", "confirm", "extend", "arch", "log", "fetch"),
     "Cluster": (

@@ -18,8 +18,8 @@ from enum import IntEnum
 from katib.program import CORPUS_PACKAGES, ROOT, TRAINER_PACKAGES, lack, remedy
 
 MODULE = "trainer"
-CORPUS_MODULE, PACK_MODULE = "trainer.data.corpus", "trainer.data.pack"
-"""The modules that build and pack a corpus."""
+CORPUS_MODULE, PACK_MODULE, AUDIT_MODULE = "trainer.data.corpus", "trainer.data.pack", "trainer.data.audit"
+"""The modules that build, pack and check a corpus."""
 SMALLEST_PRESET = "debug"
 """The preset that a processor trains in minutes."""
 

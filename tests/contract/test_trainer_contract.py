@@ -31,7 +31,7 @@ def test_each_flag_is_one_of_the_trainer() -> None:
 
 
 def test_modules_can_be_started() -> None:
-    for module in (contract.CORPUS_MODULE, contract.PACK_MODULE):
+    for module in (contract.CORPUS_MODULE, contract.PACK_MODULE, contract.AUDIT_MODULE):
         assert find_spec(module) is not None
 
 

@@ -10,6 +10,7 @@ import soundfile
 from tests.tiny_corpus import FOLDERS, RATE, write_subset
 from trainer.data.audit.__main__ import audit, main
 from trainer.data.audit.speakers import COLUMN, LIBRISPEECH
+from trainer.data.pack import pack
 
 PLANTED = 20
 
@@ -56,12 +57,24 @@ def test_planted_duplicates_are_found_and_no_others(root: Path, capsys: pytest.C
     assert main(["--data-dir", str(root), "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     twice = [finding for finding in answer["findings"] if finding["kind"] == "mixture"]
-    found = {tuple(finding["where"].split("_")[:1]) + (finding["detail"].split(": ")[1][:3],) for finding in twice}
+    found = {(finding["where"].split("_")[0], finding["detail"].split(": ")[1][:3]) for finding in twice}
     expected = {(f"{other}: {place:03d}", f"{index:03d}") for (_, index), (other, place) in copies}
     assert found == expected
     assert len(twice) == PLANTED
     across = {finding["note"] for finding in answer["findings"] if finding["kind"] == "speech"}
     assert across == {True, False}, "the same speech within train is a note, in train and val it is wrong"
+
+
+def test_a_pack_is_checked_like_its_files(root: Path, tmp_path: Path) -> None:
+    for column, file in stems(root, "train", 2).items():
+        stems(root, "val", 4)[column].write_bytes(file.read_bytes())
+    for subset in ("train", "val"):
+        assert pack(root, subset, tmp_path / "packs")
+    sizes, findings = audit(tmp_path / "packs")
+    assert sizes == {"train": 30, "val": 14}
+    assert {(one.kind, one.where) for one in findings} == {
+        (kind, "val.pack, mixture 5") for kind in ("mixture", "speech")
+    }
 
 
 def test_each_fault_of_one_mixture_is_named(root: Path) -> None:

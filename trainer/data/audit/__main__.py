@@ -77,26 +77,26 @@ def repeated(subsets: list[Sounds], marks: list[twins.Landmarks]) -> Iterator[Fi
     places = [(sounds, index) for sounds in subsets for index in range(len(sounds))]
 
     @lru_cache(maxsize=256)
-    def signals(mixture: int) -> Samples:
-        sounds, index = places[mixture]
-        return sounds.read(index).signals
+    def samples(signal: int) -> Samples:
+        sounds, index = places[signal // len(SIGNALS)]
+        return sounds.signal(index, signal % len(SIGNALS))
 
     owners = np.repeat(np.arange(len(marks)), [len(found) for found in marks])
     found = set()
-    for pair in twins.pairs(np.concatenate(marks), owners):
-        one, other = sorted(int(signal) for signal in pair)
+    for one, other, shift in twins.pairs(np.concatenate(marks), owners).tolist():
         (first, channel), (second, twin) = divmod(one, len(SIGNALS)), divmod(other, len(SIGNALS))
         # A mix resembles its loudest speaker.
         if (channel == 0) != (twin == 0) or (one, other) in found:
             continue
-        found.add((one, other))
-        alike, shift = twins.likeness(signals(first)[channel], signals(second)[twin])
+        alike = twins.likeness(samples(one), samples(other), shift)
         if alike < twins.ALIKE:
             continue
+        found.add((one, other))
         (here, index), (there, earlier) = places[second], places[first]
-        what = f"{SIGNALS[twin]} is {SIGNALS[channel]} of {there.where(earlier)}"
-        detail = f"{what} ({alike:.3f} alike, shifted by {abs(shift) / SAMPLE_RATE:.3f} s); keep one of them"
         kind, note = ("speech" if channel else "mixture"), channel > 0 and here is there and first != second
+        what = f"{SIGNALS[twin]} is {SIGNALS[channel]} of {there.where(earlier)}"
+        detail = f"{what} ({alike:.3f} alike, shifted by {abs(shift) / SAMPLE_RATE:.3f} s)"
+        detail += "" if note else "; keep one of them"
         yield Finding(kind, here.name, here.where(index), detail, note)
 
 

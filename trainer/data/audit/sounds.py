@@ -22,7 +22,7 @@ SILENCE = 1e-4
 """Root mean square of full scale 1, -80 dB, below which a signal is silent."""
 CLIPPED = 4
 """Neighbouring samples at full scale that are no chance peak."""
-OFFSET = (0.1, 1e-3)
+OFFSET = (0.2, 1e-3)
 """Mean, as a share of the root mean square and of full scale 1, above both of which a signal has an offset."""
 
 
@@ -67,6 +67,17 @@ class Sounds:
         if not self.listing:
             return f"{self.packed.source.name}, mixture {index + 1}"
         return f"{self.name}: {self.listing.file(index, MIX).name}"
+
+    def signal(self, index: int, channel: int) -> Samples:
+        """Returns one of the SIGNALS [T] of a mixture that was read before. Raises DataError."""
+        if not self.listing:
+            return self.read(index).signals[channel]
+        file = self.listing.path(index, (MIX, *SPEECH)[channel])
+        try:
+            samples: Samples = soundfile.read(file, dtype="float32")[0]
+        except (OSError, ValueError, soundfile.SoundFileError) as error:
+            raise DataError(f"{file}: can no longer be read ({error}); copy it again") from error
+        return samples
 
     def read(self, index: int) -> Mixture:
         """Reads a mixture whole. Raises DataError that names the file at fault."""

@@ -1,8 +1,8 @@
 """Finds signals that hold the same recording, also shifted by up to a second, scaled, or with noise 30 dB below.
 
 The loudest samples of a signal are found again under all of that. The sound around each is hashed by the signs of its
-projections on random directions, which a little noise hardly turns; two signals that share hashes are then compared
-sample by sample.
+projections on random directions, which a little noise hardly turns; two signals that share hashes at one shift are then
+compared sample by sample.
 
 References:
     Charikar 2002, "Similarity estimation techniques from rounding algorithms", STOC: the hash.
@@ -21,8 +21,8 @@ TABLES, BITS = 2, 32
 """Hashes of a landmark, and the bits of each. Noise 30 dB below turns about one bit in a hundred."""
 NEIGHBOURS = 6
 """Equal hashes that each is compared with; all would be too many for steady sounds."""
-VOTES = 2
-"""Hashes that two signals share before they are compared."""
+VOTES = TABLES + 1
+"""Hashes that two signals share at one shift, of two landmarks at least, before they are compared."""
 SHIFT = SAMPLE_RATE
 """Largest shift in samples."""
 ALIKE = 0.95
@@ -41,7 +41,10 @@ def landmarks(signals: Samples) -> list[Landmarks]:
 
 
 def pairs(found: Landmarks, owners: Indices) -> Indices:
-    """Returns the pairs of signals [P, 2] that share hashes; `owners` [L] has the signal of each of them, [L, 2]."""
+    """Returns the pairs of signals that share hashes, and the samples by which the second begins later, [P, 3].
+
+    `owners` [L] has the signal of each of the landmarks `found`, [L, 2].
+    """
     order = np.argsort(found[:, 0], kind="stable")
     hashes, samples, owners = found[order, 0], found[order, 1], owners[order].astype(np.int64)
     count = int(owners.max(initial=0)) + 1
@@ -49,32 +52,26 @@ def pairs(found: Landmarks, owners: Indices) -> Indices:
     for step in range(1, min(NEIGHBOURS, max(len(owners) - 1, 0)) + 1):
         same = np.flatnonzero((hashes[step:] == hashes[:-step]) & (owners[step:] != owners[:-step]))
         near = same[np.abs(samples[same + step] - samples[same]) <= SHIFT]
-        keys.append(owners[near] * count + owners[near + step])
+        # The second signal begins so much after the first.
+        shift = samples[near] - samples[near + step]
+        keys.append((owners[near] * count + owners[near + step]) * (2 * SHIFT + 1) + shift + SHIFT)
     shared, votes = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]), return_counts=True)
-    common = shared[votes >= VOTES]
-    return np.stack([common // count, common % count], axis=1)
+    common, shift = np.divmod(shared[votes >= VOTES], 2 * SHIFT + 1)
+    return np.stack([*np.divmod(common, count), shift - SHIFT], axis=1)
 
 
-def likeness(first: Samples, second: Samples) -> tuple[float, int]:
-    """Returns the highest correlation of two signals [T] at any shift within SHIFT, and that shift in samples.
+def likeness(first: Samples, second: Samples, shift: int) -> float:
+    """Returns the correlation of two signals [T] if the second begins `shift` samples after the first.
 
-    Only shifts count at which the common stretch holds OVERLAP of the energy of both.
+    It is 0 where the common stretch does not hold OVERLAP of the energy of both.
     """
-    size = 1 << (len(first) + len(second) - 1).bit_length()
-    product = np.fft.rfft(first.astype(np.float64), size) * np.conj(np.fft.rfft(second.astype(np.float64), size))
-    shifts = np.arange(-min(SHIFT, len(second) - 1), min(SHIFT, len(first) - 1) + 1)
-    correlation = np.abs(np.fft.irfft(product, size)[shifts])
-    shares = []
-    begin, end = np.maximum(shifts, 0), np.minimum(len(first), len(second) + shifts)
-    for signal, start, stop in ((first, begin, end), (second, begin - shifts, end - shifts)):
-        energy = np.concatenate([[0.0], np.cumsum(signal.astype(np.float64) ** 2)])
-        shares.append((energy[stop] - energy[start], energy[-1]))
-    enough = np.logical_and(*(common > OVERLAP * whole for common, whole in shares))
-    if not enough.any():
-        return 0.0, 0
-    norm = np.sqrt(np.where(enough, shares[0][0] * shares[1][0], np.inf))
-    best = int(np.argmax(correlation / norm))
-    return float(correlation[best] / norm[best]), int(shifts[best])
+    begin, end = max(shift, 0), min(len(first), len(second) + shift)
+    one, other = first[begin:end], second[begin - shift : end - shift]
+    energies = [float(np.dot(common, common)) for common in (one, other)]
+    wholes = [float(np.dot(signal, signal)) for signal in (first, second)]
+    if any(common <= OVERLAP * whole for common, whole in zip(energies, wholes, strict=True)):
+        return 0.0
+    return abs(float(np.dot(one, other))) / float(np.sqrt(energies[0] * energies[1]))
 
 
 def _of_one(signal: Samples) -> Landmarks:
