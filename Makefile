@@ -145,7 +145,7 @@ $(verbs):
 demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small search
 corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
-corpus-check: $(RUN) ## duplicates, shared speakers, silence and other faults of the corpus in DATA= (JSON=1)
+corpus-check: $(RUN) ## duplicates, shared speakers and other faults of the corpus in DATA= (JSON=1)
 init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
 plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
