@@ -71,7 +71,8 @@ class Sounds:
     def signal(self, index: int, channel: int) -> Samples:
         """Returns one of the SIGNALS [T] of a mixture that was read before. Raises DataError."""
         if not self.listing:
-            return self.read(index).signals[channel]
+            packed: Samples = self.read(index).signals[channel]
+            return packed
         file = self.listing.path(index, (MIX, *SPEECH)[channel])
         try:
             samples: Samples = soundfile.read(file, dtype="float32")[0]
