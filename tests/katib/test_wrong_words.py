@@ -77,7 +77,7 @@ CALLS = {
     "render convtasnet --EPOCHS 3": "did you mean '--epochs'?",
     "render convtasnet --trails 3": "did you mean '--trials'?",
     "render convtasnet -e 3": "unknown option '-e': did you mean '--epochs'?",
-    "render convtasnet --data x": "unknown option '--data': valid: --epochs, --gpu-hours, --name, --parallel, --preset, --site",
+    "render convtasnet --data x": "unknown option '--data': valid: --epochs, --gpu-hours, --kind, --name, --parallel, --preset, --site",
     "render --model convtasnet": "unknown option '--model': give MODEL without an option name",
     "local --file x.yaml": "unknown option '--file': give MODEL|FILE without an option name",
     "results --experiment demo": "unknown option '--experiment': give EXPERIMENT without an option name",
