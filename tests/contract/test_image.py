@@ -69,7 +69,7 @@ def test_what_is_removed_from_the_image_is_there_and_nothing_that_torch_links_to
 
 
 def test_triton_gets_its_driver_without_a_compiler(tmp_path: Path) -> None:
-    """What driver.sh has compiled is what `cc` hands over, for this source alone."""
+    """What driver.sh has compiled is what `cc` hands over, for this source alone; a compiler that is there compiles."""
     headers = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if shutil.which("gcc") is None or not headers.exists() or find_spec("triton") is None:
         pytest.skip("gcc, Python's headers or triton is not installed")
@@ -79,10 +79,16 @@ def test_triton_gets_its_driver_without_a_compiler(tmp_path: Path) -> None:
     shutil.copy(ROOT / "images/trainer/cc", folder / "cc")
     shutil.copy(folder / "driver.c", source)
     command = [str(folder / "cc"), str(source), "-O3", "-shared", "-o", str(tmp_path / "made.so"), "-lcuda"]
-    subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, check=True)
+    without = tmp_path / "bin"
+    without.mkdir()
+    for tool in ("cmp", "cp"):
+        (without / tool).symlink_to(shutil.which(tool) or "")
+    subprocess.run(command, env={"PATH": str(without)}, check=True)
     assert (tmp_path / "made.so").read_bytes() == (folder / "driver.so").read_bytes()
     needed = subprocess.run(["readelf", "-d", str(tmp_path / "made.so")], capture_output=True, text=True, check=True)
     assert "libcuda.so.1" in needed.stdout
     source.write_text("int other;")
-    done = subprocess.run(command, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env={"PATH": str(without)}, capture_output=True, text=True, check=False)
     assert (done.returncode, "--build-arg COMPILER=g++" in done.stderr) == (1, True)
+    subprocess.run(command[:-1], env={"PATH": "/usr/bin:/bin"}, check=True)
+    assert (tmp_path / "made.so").read_bytes() != (folder / "driver.so").read_bytes()
