@@ -97,10 +97,14 @@ def own_value(
 
 
 def require_architectures(plan: FollowUpPlan, manifest: Manifest, kept: Path) -> None:
-    """Raises SpecError for the first architecture of the sweep that our trainer, where it is installed, does not take.
+    """Raises SpecError for a sweep of which every run is known, or for the first architecture that our trainer refuses.
 
-    `kept` is the file of known sizes, which grows. Raises FolderError where it cannot be written.
+    Architectures are tried where the trainer is installed. `kept` is the file of known sizes, which grows. Raises
+    FolderError where it cannot be written.
     """
+    if not plan.words:
+        values = ", ".join(group.configuration[plan.field] for group in plan.groups)
+        raise SpecError(f"next_phase.values: every run with {plan.field} {values} is known; add a value, or SEEDS=")
     for group in plan.groups if manifest.trains_ours else ():
         try:
             sizes(manifest, [group.configuration], kept)

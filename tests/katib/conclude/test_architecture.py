@@ -14,12 +14,13 @@ from katib.conclude.architecture import (
     epochs,
     front,
     plan_architecture,
+    require_architectures,
     steps,
     variants,
 )
 from katib.conclude.sizes import describe, described_words, sizes
 from katib.conclude.verdict import judge
-from katib.errors import ResultError
+from katib.errors import ResultError, SpecError
 from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
 from katib.measure import SI_SNR
@@ -82,6 +83,12 @@ def test_the_sweep_takes_the_first_candidate_or_what_was_confirmed_and_repeats_n
     assert plan.groups[1].known == {42: 2.0, 123: 2.1}
     with pytest.raises(ResultError, match="no trial yet"):
         plan_architecture(table(), MANIFEST, "hidden_size", SIZES, seeds=(42,))
+
+
+def test_a_sweep_of_which_every_run_is_known_is_refused(tmp_path: Path) -> None:
+    plan = plan_architecture(SEARCH, MANIFEST, "hidden_size", ["128"], seeds=(42,), own="128")
+    with pytest.raises(SpecError, match="every run with hidden_size 128 is known; add a value, or SEEDS="):
+        require_architectures(plan, MANIFEST, tmp_path / "sizes.json")
 
 
 def test_the_interval_of_a_variant_has_the_noise_of_all() -> None:
