@@ -95,7 +95,7 @@ def test_ctrl_c_removes_the_pod_and_keeps_what_has_arrived(
 ) -> None:
     """Nothing on the claim has the folder's name then."""
     with (corpus / "large").open("wb") as large:
-        large.truncate(20 << 30)
+        large.truncate(3 << 30)
     starts(tools, "data-")
     with Watched("data", "--data", str(corpus), "--yes", "--site", str(site_file), terminal=True) as data:
         data.until("MB/s, about")

@@ -33,7 +33,9 @@ class Watched:
         while (place := self.printed.find(text, self._seen)) < 0:
             ready = select.select([self._output], [], [], max(0.0, end - time.monotonic()))[0]
             assert ready, f"{text!r} was not printed: {self.printed}"
-            self.printed += self._read()
+            part = self._read()
+            assert part, f"{text!r} was not printed before the verb ended: {self.printed}"
+            self.printed += part
         self._seen = place + len(text)
 
     def interrupt(self) -> int:
