@@ -43,7 +43,7 @@ def fitting(run: Run) -> Run:
     path = run.run_dir / MICRO_BATCH
     try:
         size = json.loads(read_regular(path))["micro_batch"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return run
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         size = None
