@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from katib.__main__ import main
 
-SECONDS = 60
+SECONDS = 180
 
 
 class Terminal(io.StringIO):
