@@ -29,6 +29,12 @@ CONDITIONS: Mapping[str, State] = {
 example, keeps Running=True (status_util.go)."""
 
 
+def meant(word: str, names: Iterable[str]) -> list[str]:
+    """Returns the name `word` if there is one, or else all names that end with it, as tables shorten them."""
+    names = list(names)
+    return [word] if word in names else [name for name in names if name.endswith(f"-{word}")]
+
+
 class Direction(Enum):
     """Which values of the objective are better."""
 

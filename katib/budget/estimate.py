@@ -137,29 +137,6 @@ class BudgetEstimate:
         """Those that all models have used so far."""
         return sum(model.used.gpu_hours for model in self.models)
 
-    def record(self) -> dict[str, object]:
-        """Returns the object that `plan --json` prints: times in hours and days, costs in the currency of the price."""
-        return {
-            "runs": sum(model.spec.trials for model in self.models),
-            "gpu_hours": _rounded(self.gpu_hours),
-            "days": _rounded(self.days),
-            "cost": self._cost(self.gpu_hours),
-            "models": [_record(model) for model in self.models],
-            "gpus": self.gpus,
-            "gpu_hours_patience": _rounded(self.gpu_hours_patience),
-            "days_patience": _rounded(self.days_patience),
-            "cost_patience": self._cost(self.gpu_hours_patience),
-            "gpu_hours_early_stopping": _rounded(self.gpu_hours_stopping),
-            "days_early_stopping": _rounded(self.days_stopping),
-            "cost_early_stopping": self._cost(self.gpu_hours_stopping),
-            "gpu_hours_used": _rounded(self.gpu_hours_used),
-            "days_left": _rounded(self.days_left),
-            "days_at_site_parallel_trials": _rounded(self.days_site),
-        }
-
-    def _cost(self, hours: float) -> float | None:
-        return None if self.price is None else round(hours * self.price, 2)
-
 
 def plan(
     specs: Sequence[Spec],
@@ -278,28 +255,3 @@ def _days(
         wall = tuple(count * model.hours_per_epoch / model.gpus for count in epochs)
         loads.append(Load(wall, parallel or model.parallel, model.places))
     return makespan(loads, slots) / HOURS_A_DAY
-
-
-def _record(model: ModelEstimate) -> dict[str, object]:
-    return {
-        "model": model.spec.trained,
-        "runs": model.spec.trials,
-        "epochs": model.spec.epochs,
-        "gpu_hours": _rounded(model.gpu_hours),
-        "experiment": model.spec.name,
-        "seconds_per_epoch": round(3600 * model.hours_per_epoch / model.gpus, 1),
-        "measured_trials": model.measured,
-        "gpu_hours_patience": _rounded(model.gpu_hours_patience),
-        "epochs_patience": _rounded(model.epochs_patience),
-        "gpu_hours_early_stopping": _rounded(model.gpu_hours_stopping),
-        "epochs_expected": _rounded(model.epochs_expected),
-        "gpu_hours_used": _rounded(model.used.gpu_hours),
-        "trials_ended": model.used.ended,
-        "trials_running": model.used.running,
-        "epochs_used": model.used.epochs,
-        "continuations_expected": _rounded(model.spending.continuations) if model.spending else 0,
-    }
-
-
-def _rounded(value: float) -> float:
-    return round(value, 3)

@@ -7,6 +7,7 @@ import typer
 
 from katib.backend.base import Backend
 from katib.budget.estimate import plan as planned
+from katib.budget.record import record
 from katib.budget.view import print_estimate
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Json, Parallel
@@ -46,7 +47,7 @@ def plan(
         parallel=parallel,
     )
     if as_json:
-        print(json.dumps(estimate.record() | {"unit": f"{unit}-hours"}, indent=2))
+        print(json.dumps(record(estimate) | {"unit": f"{unit}-hours"}, indent=2))
     else:
         print_estimate(estimate, site.parallel_trials, unit)
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from katib.errors import SepsweepError, nearest
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
-from katib.trial import WITHOUT_RESULT
+from katib.trial import WITHOUT_RESULT, meant
 
 
 def named_trial(table: TrialTable, word: str) -> TrialRow | None:
     """Returns the row of the trial `word`, which may be the end of a name, as in tables; None where there is none."""
-    rows = [row for row in table.rows if word in (row.trial, *row.continuations)]
-    rows = rows or [row for row in table.rows if row.trial.endswith(f"-{word}")]
-    return rows[0] if len(rows) == 1 else None
+    rows = {name: row for row in table.rows for name in (row.trial, *row.continuations)}
+    named = meant(word, rows)
+    return rows[named[0]] if len(named) == 1 else None
 
 
 def failed_trial(row: TrialRow) -> TrialRow:

@@ -31,6 +31,7 @@ from katib.terminal import print_words, say
 from katib.text import count
 from katib.trainer_contract import CONTINUES
 from katib.tree import items_at, text_at
+from katib.trial import meant
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def find(cluster: Cluster, word: str) -> tuple[Object, str]:
     if (item := deployed(cluster, word)) is not None:
         return item, ""
     trials = {name_of(trial): read_trial(trial).experiment for trial in cluster.list(TRIAL) if is_ours(trial)}
-    named = [trial for trial in trials if trial == word] or [trial for trial in trials if trial.endswith(f"-{word}")]
+    named = meant(word, trials)
     item = deployed(cluster, trials[named[0]]) if len(named) == 1 else None
     if item is None:
         names = [*map(name_of, cluster.list(EXPERIMENT, OURS)), *trials]

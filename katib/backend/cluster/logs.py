@@ -10,6 +10,7 @@ from katib.backend.cluster.informer import RETRY_SECONDS
 from katib.backend.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours, name_of
 from katib.backend.cluster.model import Pod, Trial, read_pod, read_trial
 from katib.errors import ClusterError, nearest
+from katib.trial import meant
 
 LOG_BYTES = 64 << 20
 
@@ -61,7 +62,7 @@ def find_trial(cluster: Cluster, name: str) -> Trial:
     if item is not None and is_ours(item):
         return read_trial(item)
     ours = {name_of(each): each for each in cluster.list(TRIAL) if is_ours(each)}
-    matching = [other for other in ours if other.endswith(f"-{name}")]
+    matching = meant(name, ours)
     if len(matching) == 1:
         return read_trial(ours[matching[0]])
     hint = nearest(name, matching or list(ours)) if ours else "there are none"

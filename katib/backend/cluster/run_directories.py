@@ -171,22 +171,14 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool,
     mounts = {text_at(mount, "mountPath"): text_at(mount, "name") for mount in items_at(trainer, "volumeMounts")}
     if (volume := mounts.get(mount)) is None:
         raise ClusterError(f"the trials of '{experiment.name}' mount nothing at {mount}")
-    user = {key: value for key, value in at(trainer, "securityContext").items() if key in _USER}
-    container: Object = {key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer}
-    container |= {
-        "securityContext": user | _HARDENED,
-        "name": "runs",
-        "command": list(command),
-        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
-        "volumeMounts": [{"name": volume, "mountPath": mount, **({"readOnly": True} if read_only else {})}],
-    }
+    mounted: Tree = {"name": volume, "mountPath": mount, **({"readOnly": True} if read_only else {})}
     spec: Object = {key: pod[key] for key in _SCHEDULING if key in pod}
     spec |= {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, **at(pod, "securityContext")},
         "restartPolicy": "Never",
-        "containers": [container],
+        "containers": [_container(trainer, command, mounted)],
         "volumes": [
             item if read_only else _writable(item)
             for item in items_at(pod, "volumes")
@@ -211,6 +203,19 @@ def job(manifest: Object, name: str, command: Sequence[str], *, read_only: bool,
                 "spec": spec,
             },
         },
+    }
+
+
+def _container(trainer: Tree, command: Sequence[str], mounted: Tree) -> Tree:
+    """Returns the container that runs `command` in the trainer's image, as its user."""
+    user = {key: value for key, value in at(trainer, "securityContext").items() if key in _USER}
+    return {
+        **{key: trainer[key] for key in ("image", "imagePullPolicy") if key in trainer},
+        "securityContext": user | _HARDENED,
+        "name": "runs",
+        "command": list(command),
+        "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+        "volumeMounts": [mounted],
     }
 
 

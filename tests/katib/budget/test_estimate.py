@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from katib.__main__ import main
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, plan
+from katib.budget.record import record
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.spec import SERIES, load_spec
@@ -28,7 +29,7 @@ def series(gpus: int, **words: object) -> BudgetEstimate:
 def test_series_3_is_reproduced() -> None:
     found = series(1)
     assert [model.gpu_hours for model in found.models] == pytest.approx([180, 62.5, 360, 875])
-    assert found.record()["runs"] == 110
+    assert record(found)["runs"] == 110
     assert found.days == pytest.approx(1477.5 / 24)
     assert 60 <= found.days < 62
     assert 15 <= series(4).days < 16

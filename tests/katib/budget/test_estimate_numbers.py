@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, as_run, plan
+from katib.budget.record import record
 from katib.errors import SpecError
 from katib.spec import Spec, load_spec
 from katib.table.trial_table import Budget, TrialRow, TrialTable
@@ -58,7 +59,7 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
     are to come 12 each: 47 epochs, 23.5 GPU-hours, beside 35 that are used.
     """
     found = planned(*ROWS, price=1.5)
-    assert found.record() == {
+    assert record(found) == {
         "runs": 10,
         "gpu_hours": 100.0,  # 10 trials of 20 epochs of half an hour
         "days": round(10 * 20 * 0.25 / 2 / 24, 3),  # a quarter of an hour on the clock, two trials at a time
@@ -103,9 +104,9 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
 
 
 def test_without_a_price_nothing_costs_and_a_price_of_nothing_is_one() -> None:
-    assert {planned().record()[key] for key in ("cost", "cost_patience", "cost_early_stopping")} == {None}
-    assert planned(price=0.0).record()["cost"] == 0.0
-    assert planned(price=0.333).record()["cost"] == 26.64  # 80 GPU-hours, in cents
+    assert {record(planned())[key] for key in ("cost", "cost_patience", "cost_early_stopping")} == {None}
+    assert record(planned(price=0.0))["cost"] == 0.0
+    assert record(planned(price=0.333))["cost"] == 26.64  # 80 GPU-hours, in cents
 
 
 @pytest.mark.parametrize(
@@ -179,7 +180,7 @@ def test_searches_together_take_the_sum_of_their_hours() -> None:
     assert found.gpu_hours_patience == 90 + 40
     assert found.gpu_hours_stopping == pytest.approx(58.5 + stopping)
     assert found.gpu_hours_used == 35
-    assert (found.record()["runs"], found.record()["cost"]) == (20, 180.0)
+    assert (record(found)["runs"], record(found)["cost"]) == (20, 180.0)
     assert found.days == pytest.approx((10 * 20 * 0.25 + 10 * 4) / 2 / 24)
 
 
@@ -210,9 +211,9 @@ def test_a_trial_that_still_runs_at_the_expected_epoch_may_run_to_its_end() -> N
 def test_hours_and_days_have_three_digits_seconds_one_and_money_two() -> None:
     """Four hours for seven epochs."""
     spec = SPEC.model_copy(update={"trials": 1, "epochs": 7, "epochs_with_patience": 6.0})
-    record = json.loads(json.dumps(planned(spec=spec, price=1 / 3).record()))
-    assert (record["days"], record["cost"]) == (0.167, 2.67)
-    (model,) = record["models"]
+    printed = json.loads(json.dumps(record(planned(spec=spec, price=1 / 3))))
+    assert (printed["days"], printed["cost"]) == (0.167, 2.67)
+    (model,) = printed["models"]
     assert (model["seconds_per_epoch"], model["gpu_hours_patience"]) == (2057.1, 6.857)
 
 
