@@ -52,6 +52,12 @@ class Session:
         """Number of the model's parameters."""
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        rate: float = self.optimizer.param_groups[0]["lr"]
+        return rate
+
 
 def new_session(training: Training, device: torch.device) -> Session:
     """Returns a training before its first epoch; its weights depend on the seed alone."""

@@ -7,7 +7,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from trainer.config import Run
 from trainer.data.readers.corpora import Corpus
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, training_batches, validation_batches
-from trainer.errors import DataFaultError, DivergedError, StorageError
+from trainer.errors import DataFaultError, StorageError
 from trainer.metric_line import metric_line, say, timestamp
 from trainer.run_files import BEST, LAST, PREVIOUS, SUMMARY
 from trainer.text import count
@@ -27,8 +27,9 @@ from trainer.training.checkpoint import Session, dump, dump_best
 from trainer.training.examples import separated
 from trainer.training.gradients import Gradients
 from trainer.training.group import ALONE, Group
+from trainer.training.heartbeat import Heartbeat
 from trainer.training.losses import pit_si_snr, si_snr
-from trainer.training.progress import EpochRecord, Partial, epoch_line, summary
+from trainer.training.progress import EpochRecord, Partial, diverged, epoch_line, summary
 from trainer.training.run_directory import RunDirectory
 from trainer.training.stop import Stopped, StopRequest
 
@@ -60,6 +61,7 @@ class Fit:
     """Returns the seconds that all processes of this run have taken so far, including those that were cut off."""
     group: Group = ALONE
     """The processes that train together, of which the first alone has a folder and a tracker."""
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
     def begin(self) -> None:
         """Scores the unprocessed mixtures, unless a process before this one has done it. Raises Stopped."""
@@ -139,6 +141,8 @@ class Fit:
             frames=self._frames,
             batch_size=training.batch_size,
         )
+        validating = sum(map(len, self._validation()))
+        self.heartbeat.train(epoch, started, batches, partial, validating=validating, lr=self.session.lr)
         self.session.model.train()
         saved = waiting = time.monotonic()
         left = batches[partial.batches :]
@@ -187,7 +191,7 @@ class Fit:
         if partial.nonfinite_batches > most:
             batches = count(partial.nonfinite_batches, "batch", "batches")
             many = f" in {batches} of the epoch; --nonfinite-batches allows {most}" if most else ""
-            raise self._diverged(epoch, what, f"{value}{many}")
+            raise diverged(self.run.training, self.session.lr, epoch, what, f"{value}{many}")
         say(
             f"epoch {epoch}: batch {partial.batches + 1} is skipped, its {what} is {value} "
             f"({partial.nonfinite_batches} of at most {most})"
@@ -202,8 +206,10 @@ class Fit:
 
         self.session.model.eval()
         scores = self._over_validation(score)
+        self.heartbeat.validated()
         if not math.isfinite(scores.mean):
-            raise self._diverged(self.session.progress.epoch, "validation", str(scores.mean))
+            epoch = self.session.progress.epoch
+            raise diverged(self.run.training, self.session.lr, epoch, "validation", str(scores.mean))
         return scores
 
     def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
@@ -214,7 +220,7 @@ class Fit:
             time=timestamp(),
             val_si_snr=scores.mean,
             train_loss=partial.loss_sum / partial.mixtures if partial.mixtures else None,
-            lr=session.optimizer.param_groups[0]["lr"],
+            lr=session.lr,
             grad_norm=partial.norm_sum / max(1, partial.steps),
             seconds=seconds,
             variants=scores.variants,
@@ -244,9 +250,11 @@ class Fit:
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
         batches, values = self._validation(), defaultdict[str, list[float]](list)
-        own = []
+        own: list[list[float]] = []
+        share = batches[self.group.share.rank :: self.group.share.size]
+        self.heartbeat.validate(self.session.progress.epoch, len(share), own)
         with torch.inference_mode():
-            for batch in self._load(batches[self.group.share.rank :: self.group.share.size]):
+            for batch in self._load(share):
                 scored = score(batch).double()
                 own.append([scored.sum().item(), *scored.tolist()])
         total = 0.0
@@ -280,6 +288,7 @@ class Fit:
         return round(self.run.training.segment_seconds * SAMPLE_RATE)
 
     def _leave_if_asked(self, started: float) -> None:
+        self.heartbeat.say()
         if self.stop.requested:
             if self.session.progress.partial.batches:
                 self._checkpoint(started)
@@ -288,11 +297,3 @@ class Fit:
     def _checkpoint(self, started: float) -> None:
         self.session.progress.partial.seconds = time.monotonic() - started
         self.folder.write(LAST, dump(self.session, self.identity), keep=PREVIOUS)
-
-    def _diverged(self, epoch: int, what: str, value: str) -> DivergedError:
-        training = self.run.training
-        fix = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
-        if training.precision != "fp32":
-            fix += f", or --precision fp32 (now {training.precision})"
-        lr = self.session.optimizer.param_groups[0]["lr"]
-        return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainer.config import Training
+from trainer.errors import DivergedError
 from trainer.text import count
 
 
@@ -146,3 +147,11 @@ def summary(
         "parameters": parameters,
         "history": [asdict(record) for record in progress.history],
     }
+
+
+def diverged(training: Training, lr: float, epoch: int, what: str, value: str) -> DivergedError:
+    """Returns the error of a training in which `what` (loss, gradient, validation) is no number, at the rate `lr`."""
+    fix = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
+    if training.precision != "fp32":
+        fix += f", or --precision fp32 (now {training.precision})"
+    return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")

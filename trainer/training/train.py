@@ -36,6 +36,7 @@ from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.continuation import continued
 from trainer.training.fit import Fit
 from trainer.training.group import PeerLostError
+from trainer.training.heartbeat import Heartbeat
 from trainer.training.memory import exhausted, fitting, is_out_of_memory
 from trainer.training.progress import Progress
 from trainer.training.replicas import Replicas
@@ -91,14 +92,16 @@ def _train(
     tracker = NoTracker() if finished else open_tracker(run.run_dir)
     spent = _spent(run, session, started, finished)
     gradients = gradients_of(run, session)
-    fit = Fit(run, corpus, session, gradients, folder, identity, stop, tracker, spent, replicas.group)
+    heartbeat = Heartbeat(run.epochs)
+    fit = Fit(run, corpus, session, gradients, folder, identity, stop, tracker, spent, replicas.group, heartbeat)
     code = 1
     try:
         fit.begin()
         _announce(run, corpus, session)
         fit.summarize("finished" if finished else "running")
         if not finished:
-            fit.epochs()
+            with heartbeat.beating(folder.path, device):
+                fit.epochs()
             if session.progress.early_reason(run.epochs, run.patience, run.hopeless):
                 say(_finished(run, session.progress))
         # A run that is already finished, or nearly, would be over before Katib's collector has looked for it.
