@@ -36,6 +36,8 @@ MICRO_BATCH = "micro_batch.json"
 """The file with the smaller batches with which a run goes on after its memory ran out."""
 TAKES_LESS = re.compile(r"with (\d+) x .* at once .*--micro-batch (\d+) fits and gives the same result: the next start")
 """What the message of exit code 4 says where the next start goes on with smaller batches, as it does once."""
+HEARTBEAT = "heartbeat.json"
+"""The file that says how far the current epoch is, renewed every 10 s while a process trains."""
 EVALUATED = ("val", "test")
 """The subsets of a corpus that a network may have been evaluated on."""
 WANDB_ADDRESS = "wandb/url"

@@ -1,12 +1,13 @@
 """Estimates the runs, GPU-hours, days and money that searches take, and adds what they have used so far. Pure: no I/O.
 
-The hours of an epoch come from the trials that have ended, and before that from the spec. What patience and early
-stopping save comes from the epochs that ended trials ran; before that, the spec tells what patience leaves, and
-ASSUMED_SAVING what early stopping saves of it. With promote a simulation of the rule says what its search spends.
+The hours of an epoch come from the trials that have ended, before that from what running ones measure within their
+epochs, and before that from the spec. What patience and early stopping save comes from the epochs that ended trials
+ran; before that, the spec tells what patience leaves, and ASSUMED_SAVING what early stopping saves of it. With promote
+a simulation of the rule says what its search spends.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pydantic import ValidationError
@@ -24,6 +25,7 @@ from katib.spec import Spec
 from katib.spec_parts import EarlyStopping
 from katib.stop_settings import CONFIGURATIONS
 from katib.table.trial_table import TrialRow, TrialTable
+from katib.text import SECONDS_AN_HOUR
 from katib.tree import text_at, without
 from katib.trial import ENDED, Direction
 
@@ -57,7 +59,9 @@ class ModelEstimate:
     """The places that it takes, of which a GPU has as many as trials share it."""
     hours_per_epoch: float
     measured: int
-    """How many ended trials the hours come from; 0 if they come from the spec."""
+    """How many ended trials the hours come from; 0 if they come from running ones or from the spec."""
+    paced: int
+    """How many running trials the hours come from, which measure them within their epochs."""
     epochs_patience: float
     """The epochs of a trial that nothing but its own patience ends."""
     epochs_expected: float
@@ -83,6 +87,11 @@ class ModelEstimate:
     def gpu_hours_stopping(self) -> float:
         """Those of the whole search with patience and early stopping: what is used, and what is still expected."""
         return self.used.gpu_hours + sum(self.ahead) * self.hours_per_epoch
+
+    @property
+    def as_guessed(self) -> "ModelEstimate":
+        """This estimate with the hours of an epoch according to the spec."""
+        return replace(self, hours_per_epoch=self.spec.hours_per_run * self.gpus / self.spec.epochs)
 
     @property
     def stopped_from(self) -> str:
@@ -111,6 +120,13 @@ class BudgetEstimate:
     """As `days`, with at most as many trials at a time as the site allows a search."""
     days_left_site: float
     """As `days_left`, with at most as many trials at a time as that."""
+    days_guessed: float
+    """As `days`, by the hours of the specs."""
+
+    @property
+    def paced(self) -> int:
+        """How many running trials have measured an epoch where no trial had ended."""
+        return sum(model.paced for model in self.models)
 
     @property
     def over(self) -> bool:
@@ -173,6 +189,7 @@ def plan(
         days_left=_days(models, slots),
         days_site=_days(models, slots, [model.spec.epochs for model in models], parallel=parallel or site_parallel),
         days_left_site=_days(models, slots, parallel=parallel or site_parallel),
+        days_guessed=_days([one.as_guessed for one in models], slots, [model.spec.epochs for model in models]),
     )
 
 
@@ -207,10 +224,11 @@ def _model(spec: Spec, table: TrialTable | None, gpus: float, places: int, paral
     patience = fmean(completed) if completed else spec.epochs_with_patience or spec.epochs
     rule = stop_rule(Algorithm(spec.early_stopping.name, spec.stop_settings), Direction.MAXIMIZE, SI_SNR)
     spent = spending(rule, spec.trials, patience, parallel) if isinstance(rule, Promote) else None
+    paces = table.paces if table and not (epochs and hours) else ()
     if epochs and hours:
         each, expected = hours / epochs, epochs / len(ended)
     else:
-        each = spec.hours_per_run * gpus / spec.epochs
+        each = fmean(paces) / SECONDS_AN_HOUR * gpus if paces else spec.hours_per_run * gpus / spec.epochs
         expected = patience - ASSUMED_SAVING * max(0.0, patience - int(spec.stop_settings.get("start_step", 1)))
     expected = spent.epochs if spent else expected
     over = sum(row.state in ENDED for row in rows)
@@ -223,6 +241,7 @@ def _model(spec: Spec, table: TrialTable | None, gpus: float, places: int, paral
         places,
         hours_per_epoch=each,
         measured=len(ended) if epochs and hours else 0,
+        paced=len(paces),
         epochs_patience=patience,
         epochs_expected=expected,
         used=Used(over, len(running), used, sum(row.gpu_hours for row in rows)),

@@ -21,6 +21,7 @@ def record(estimate: BudgetEstimate) -> dict[str, object]:
         "gpu_hours_used": _rounded(estimate.gpu_hours_used),
         "days_left": _rounded(estimate.days_left),
         "days_at_site_parallel_trials": _rounded(estimate.days_site),
+        "days_by_spec": _rounded(estimate.days_guessed),
     }
 
 
@@ -33,6 +34,7 @@ def _record(model: ModelEstimate) -> dict[str, object]:
         "experiment": model.spec.name,
         "seconds_per_epoch": round(3600 * model.hours_per_epoch / model.gpus, 1),
         "measured_trials": model.measured,
+        "measured_running_trials": model.paced,
         "gpu_hours_patience": _rounded(model.gpu_hours_patience),
         "epochs_patience": _rounded(model.epochs_patience),
         "gpu_hours_early_stopping": _rounded(model.gpu_hours_stopping),

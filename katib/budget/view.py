@@ -67,6 +67,11 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
         f"on {gpus}: at most {_time(estimate.days)}, {_time(estimate.days_patience)} with patience,"
         f" {_time(estimate.days_stopping)} with early stopping as well",
     ]
+    if estimate.paced:
+        lines.append(
+            f"at this pace at most {_time(estimate.days)}; by the spec {_time(estimate.days_guessed)}"
+            f" ({count(estimate.paced, 'running trial')} measured within an epoch)"
+        )
     lines += [
         f"{model.spec.name} ends at {model.spec.gpu_hours:g} {unit}-hours, its budget (gpu_hours)"
         for model in estimate.models
@@ -109,19 +114,19 @@ def _promoting(model: ModelEstimate, spent: Spending) -> str:
 
 def _grounds(estimate: BudgetEstimate) -> list[str]:
     """Returns what the numbers are based on."""
-    lines = []
     guessed = [model for model in estimate.models if not model.measured]
     known = [f"{model.spec.name} ({model.measured})" for model in estimate.models if model.measured]
-    for promotes, saving in (
-        (False, f", and {ASSUMED_SAVING:.0%} of the epochs behind the first look saved by early stopping"),
-        (True, ", and a simulation of promote"),
-    ):
-        names = [model.spec.name for model in guessed if (model.spending is not None) == promotes]
-        if names:
-            lines.append(
-                f"estimates: hours_per_run and epochs_with_patience of the spec{saving} (docs/results.md):"
-                f" {', '.join(names)}"
-            )
+    saved = f"{ASSUMED_SAVING:.0%} of the epochs behind the first look saved by early stopping"
+    names: dict[str, list[str]] = {}
+    for model in guessed:
+        saving = "a simulation of promote" if model.spending else saved
+        hours = (
+            "the pace of running trials, epochs_with_patience"
+            if model.paced
+            else "hours_per_run and epochs_with_patience"
+        )
+        names.setdefault(f"estimates: {hours} of the spec, and {saving} (docs/results.md)", []).append(model.spec.name)
+    lines = [f"{text}: {', '.join(listed)}" for text, listed in names.items()]
     if guessed:
         lines.append(
             f"epochs that patience leaves: {', '.join(f'{model.spec.name} {_left(model)}' for model in guessed)}"

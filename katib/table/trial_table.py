@@ -145,6 +145,8 @@ class TrialTable:
     """How many trials the machine runs at a time; 0: as many as the manifest allows."""
     folder: Path | None = None
     """Its folder on this machine, or None."""
+    paces: tuple[float, ...] = ()
+    """The seconds that an epoch takes, as running trials measure it within theirs."""
     notes: tuple[str, ...] = ()
     """What could not be read, in a line each; the verbs print them to stderr."""
 

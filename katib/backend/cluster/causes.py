@@ -4,12 +4,14 @@ import re
 import signal
 import textwrap
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from katib import untrusted
 from katib.backend.causes import DIVERGENCE, OOM_GPU, Cause
 from katib.backend.cluster.kinds import SIDECAR
 from katib.backend.cluster.model import Job, Search, Trial
 from katib.backend.cluster.pod import Pod, Termination
+from katib.heartbeat import Heartbeat
 from katib.table.smaller import printed
 from katib.trainer_contract import ROOM_AGAIN, RUNS, WAITS_FOR_ROOM, Exit
 
@@ -109,6 +111,16 @@ def why_stuck(pod: Pod | None, log: Sequence[str]) -> Cause | None:
             f"kubectl delete pod {pod.name}: the next pod resumes from the checkpoint and reports what is missing",
         )
     return None
+
+
+def why_silent(heartbeat: Heartbeat | None, now: datetime, trial: Trial) -> Cause | None:
+    """Returns why a trial seems to hang: it has told of steps, and tells of none for longer than a slow one takes."""
+    if heartbeat is None or trial.finished or not (silence := heartbeat.silence(now.timestamp())):
+        return None
+    return Cause(
+        silence,
+        f"see its last lines with make logs TRIAL={trial.name}; deleting its pod makes it resume from its checkpoint",
+    )
 
 
 def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from katib.backend.causes import Cause
 from katib.backend.cluster.model import Search, Trial
 from katib.backend.cluster.pod import Pod
+from katib.heartbeat import Heartbeat
 from katib.search.families import families
 from katib.trial import shown
 
@@ -32,6 +33,8 @@ class LiveTrial:
     pod: Pod | None
     smaller: str = ""
     """That it goes on with smaller batches after its memory ran out; empty where that sufficed."""
+    heartbeat: Heartbeat | None = None
+    """How far it is within its epoch, while its pod runs and its log says so."""
     continuations: tuple[str, ...] = ()
     """The later trials of the same configuration, where the row is that of a whole configuration."""
 

@@ -17,6 +17,7 @@ from katib.backend.cluster.causes import (
     combined,
     interrupted,
     why_failed,
+    why_silent,
     why_stuck,
     why_tried_again,
     why_waiting,
@@ -47,6 +48,7 @@ from katib.backend.cluster.storage import missing_volume
 from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest
 from katib.eta import seconds_left, seconds_of_epochs
+from katib.heartbeat import Heartbeat, last_line
 from katib.metrics import MetricParser
 from katib.table.smaller import printed
 from katib.tries import elapsed
@@ -75,6 +77,8 @@ class Curves:
     """The objective of each epoch, by trial."""
     last_lines: dict[str, list[str]] = field(default_factory=dict)
     """The last lines of a log, by pod."""
+    heartbeats: dict[str, Heartbeat | None] = field(default_factory=dict)
+    """How far a training is within its epoch, by pod."""
     read: dict[str, int] = field(default_factory=dict)
     """When a log was last read, as a value of `rounds`, by pod."""
     rounds: int = 0
@@ -179,7 +183,8 @@ def _row(
     waiting = None if trial.finished else why_waiting(job, pods)
     last_try = why_tried_again(trial, pods, curves.last_lines)
     cause = waiting or why_failed(trial, job, pods, last_lines, search)
-    cause = combined(cause or why_stuck(pod, last_lines), last_try)
+    heartbeat = curves.heartbeats.get(pod.name) if pod and pod.running else None
+    cause = combined(cause or why_stuck(pod, last_lines) or why_silent(heartbeat, now, trial), last_try)
     state = "Paused" if waiting and waiting.problem == "paused" else "Waiting" if waiting else trial.state
     return LiveTrial(
         trial=trial,
@@ -195,6 +200,7 @@ def _row(
         cause=cause,
         interruption=interrupted(pods),
         pod=pod,
+        heartbeat=heartbeat,
         smaller=printed(line for each in pods if each.failed for line in curves.last_lines.get(each.name, ())),
     )
 
@@ -233,6 +239,7 @@ def _read_logs(
         if newest:
             curves.values[trial.name] = steps(parser, lines)
         curves.last_lines[pod.name] = lines[-20:]
+        curves.heartbeats[pod.name] = last_line(lines)
         if not pod.running:
             curves.final.add(pod.name)
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
@@ -161,7 +162,7 @@ def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str) -> list[Col
     metric = item.search.measure
     states = [row.state for row in rows]
     texts: list[tuple[str, int, Callable[[LiveTrial], str]]] = [
-        ("epoch", 3, lambda row: str(row.epoch or "")),
+        ("epoch", 3, _epochs),
         ("now", 4, lambda row: _value(row.current, metric)),
         ("best", 2, lambda row: _value(row.best, metric)),
         ("GPU-hours" if item.search.gpus else "hours", 5, lambda row: _hours(row.hours)),
@@ -234,7 +235,12 @@ def _record(row: LiveTrial) -> dict[str, object]:
         "cause": row.cause.problem if row.cause else "",
         "remedy": row.cause.fix if row.cause else "",
         "continuations": list(row.continuations),
+        "progress": row.heartbeat and asdict(row.heartbeat),
     }
+
+
+def _epochs(row: LiveTrial) -> str:
+    return row.heartbeat.epochs_after(row.epoch) if row.heartbeat else str(row.epoch or "")
 
 
 def _value(value: float | None, metric: Measure) -> str:

@@ -1,11 +1,12 @@
 """Draws a local search on a terminal: a headline and its trials, redrawn in place; messages scroll by above them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from statistics import fmean
 from time import time
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from rich.console import Group
 from rich.live import Live
@@ -15,6 +16,7 @@ from katib.backend.local.record import Trial
 from katib.backend.local.view import Lines, View
 from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at, seconds_left, seconds_of_epochs
+from katib.heartbeat import Heartbeat, read_heartbeat
 from katib.manifest.experiment import Experiment
 from katib.manifest.object import Manifest
 from katib.terminal import MARGIN, STATES, Output, assembled, output
@@ -26,10 +28,13 @@ FEWEST = 3
 """The number of trials that are shown even on a low terminal."""
 
 
-def view(experiment: Experiment, *, slots: int, gpu: bool) -> View:
-    """Returns the live table on a terminal, lines elsewhere. `slots` trials run at a time, each with a GPU or not."""
+def view(experiment: Experiment, folder: Path, *, slots: int, gpu: bool) -> View:
+    """Returns the live table on a terminal, lines elsewhere. `slots` trials run at a time, each with a GPU or not.
+
+    Their run directories lie in `folder`.
+    """
     out = output()
-    return LiveTable(experiment, out, slots=slots, gpu=gpu) if out.live else Lines(experiment)
+    return LiveTable(experiment, out, folder, slots=slots, gpu=gpu) if out.live else Lines(experiment)
 
 
 class LiveTable(Lines):
@@ -37,8 +42,9 @@ class LiveTable(Lines):
 
     refresh = REFRESH_SECONDS
 
-    def __init__(self, experiment: Experiment, out: Output, *, slots: int, gpu: bool) -> None:
+    def __init__(self, experiment: Experiment, out: Output, folder: Path, *, slots: int, gpu: bool) -> None:
         super().__init__(experiment)
+        self._folder = folder
         self._out, self._slots, self._gpu = out, slots, gpu
         self._live = Live(console=out.console, auto_refresh=False, transient=True)
 
@@ -78,8 +84,16 @@ class LiveTable(Lines):
             now=time(),
             slots=self._slots,
             gpu=self._gpu,
+            beats=heartbeats(trials, self._folder),
         )
         self._live.update(Group(*(assembled(line) for line in lines)), refresh=True)
+
+
+def heartbeats(trials: Sequence[Trial], folder: Path) -> dict[str, Heartbeat]:
+    """Returns how far the running trials are within their epochs, by name, as far as their trainers say so."""
+    running = [trial for trial in trials if trial.state == "Running"]
+    found = ((trial.name, read_heartbeat(folder / trial.name, trial.effort.started or 0.0)) for trial in running)
+    return {name: beat for name, beat in found if beat is not None}
 
 
 def picture(
@@ -91,17 +105,18 @@ def picture(
     now: float,
     slots: int,
     gpu: bool,
+    beats: Mapping[str, Heartbeat] = MappingProxyType({}),
 ) -> list[Sequence[Styled]]:
     """Returns the lines of the headline and of as many trials as fit: those that run come first, then the best."""
     start = f"{experiment.name}-"
     prefix, _ = without_prefix([trial.name for trial in trials], start)
-    head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu), width)
+    head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu, beats=beats), width)
     head += wrapped(f"trials {prefix}*", width) if prefix not in ("", start) else []
     ordered = sorted(trials, key=lambda trial: _rank(trial, experiment))
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     number = len(ordered)
     while True:
-        table = fit(_columns(ordered[:number], experiment, prefix, now), width)
+        table = fit(_columns(ordered[:number], experiment, prefix, now, beats), width)
         below = [
             line
             for text in (_rest(ordered[number:], may_go_on=goes_on), missing(table.left_out, "", width))
@@ -119,7 +134,15 @@ def picture(
     ]
 
 
-def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slots: int, gpu: bool) -> str:
+def headline(
+    trials: Sequence[Trial],
+    experiment: Experiment,
+    now: float,
+    *,
+    slots: int,
+    gpu: bool,
+    beats: Mapping[str, Heartbeat] = MappingProxyType({}),
+) -> str:
     """Returns `series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
     ended = [trial for trial in trials if trial.finished]
     planned = f" of {experiment.search.configurations}" if experiment.search.configurations else ""
@@ -138,7 +161,16 @@ def headline(trials: Sequence[Trial], experiment: Experiment, now: float, *, slo
     if done and experiment.search.configurations:
         left = _seconds_left(trials, experiment, fmean(done), now, slots=slots)
         parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
+    elif experiment.search.configurations and (each := _pace(experiment, beats)):
+        left = _seconds_left(trials, experiment, each, now, slots=slots)
+        parts.append(f"at this pace ends {ends_at(left, datetime.fromtimestamp(now).astimezone())} at the latest")
     return ", ".join(parts)
+
+
+def _pace(experiment: Experiment, beats: Mapping[str, Heartbeat]) -> float | None:
+    """Returns the seconds that a trial takes by what is measured within the current epochs; None before that."""
+    each = [beat.epoch_seconds * beat.epochs for beat in beats.values() if beat.epoch_seconds]
+    return fmean(each) if each else None
 
 
 def _seconds_left(trials: Sequence[Trial], experiment: Experiment, each: float, now: float, *, slots: int) -> float:
@@ -155,16 +187,20 @@ def _seconds_left(trials: Sequence[Trial], experiment: Experiment, each: float, 
     return seconds_left(each, begun, max(0, configurations - len(trials)), slots)
 
 
-def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float) -> list[Column]:
+def _columns(
+    trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float, beats: Mapping[str, Heartbeat]
+) -> list[Column]:
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     states = [shown(trial.state, begun=trial.effort.starts > 0, may_go_on=goes_on) for trial in trials]
     values = [trial.value(experiment.strategy) for trial in trials]
     best = ["" if value is None else with_unit(value, experiment.measure) for value in values]
     spent = [_seconds(trial, now) for trial in trials]
+    done = [(beats.get(trial.name), len(trial.values)) for trial in trials]
+    epochs = [beat.epochs_after(finished) if beat else str(finished or "") for beat, finished in done]
     columns = [
         Column("trial", [trial.name.removeprefix(prefix) for trial in trials]),
         Column("state", states, 1, styles=[STATES[state] for state in states]),
-        Column("epoch", [str(len(trial.values) or "") for trial in trials], 3, right=True),
+        Column("epoch", epochs, 3, right=True),
         Column("best", best, 2, right=True),
         Column("time", [duration(seconds) if seconds else "" for seconds in spent], 4, right=True),
     ]
@@ -174,6 +210,8 @@ def _columns(trials: Sequence[Trial], experiment: Experiment, prefix: str, now: 
     reasons = [trial.stop or trial.reason for trial in trials]
     if goes_on:
         reasons = [told(trial, reason) for trial, reason in zip(trials, reasons, strict=True)]
+    silences = [beat.silence(now) if beat else "" for beat, _ in done]
+    reasons = [reason or silence for reason, silence in zip(reasons, silences, strict=True)]
     return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
 
 

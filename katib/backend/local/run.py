@@ -50,7 +50,7 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
         stop_rule(experiment.search.early_stopping, experiment.search.direction, experiment.measure)
     earlier, missing = _earlier(launcher)
     with _held(launcher.folder):
-        view = live.view(experiment, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
+        view = live.view(experiment, launcher.folder, slots=len(launcher.slots), gpu=launcher.slots[0] is not None)
         store = _open(launcher, manifest, view.say)
         try:
             for note in (*_notes(launcher), *_warm(launcher, earlier, missing)):

@@ -14,6 +14,7 @@ from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
+from katib.heartbeat import read_heartbeat
 from katib.manifest.experiment import load_experiment
 from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
@@ -93,6 +94,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         budget=budget(manifest, source),
         gpus=gpus,
         slots=sum(trial.state == "Running" for trial in trials),
+        paces=tuple(filter(None, (_pace(trial, folder / trial.name) for trial in trials))),
     )
 
 
@@ -163,6 +165,14 @@ def _at_work(trial: Trial, folder: Path) -> float:
     if trial.state != "Running" or trial.effort.started is None:
         return 0.0
     return seen_for(folder, trial.effort.started)
+
+
+def _pace(trial: Trial, folder: Path) -> float | None:
+    """Returns the seconds that an epoch of a running trial takes, as measured within it; None where it is unknown."""
+    if trial.state != "Running" or trial.effort.started is None:
+        return None
+    heartbeat = read_heartbeat(folder, trial.effort.started)
+    return None if heartbeat is None else heartbeat.epoch_seconds
 
 
 def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:

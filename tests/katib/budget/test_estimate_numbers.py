@@ -8,6 +8,7 @@ import pytest
 
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, as_run, plan
 from katib.budget.record import record
+from katib.budget.view import print_estimate
 from katib.errors import SpecError
 from katib.spec import Spec, load_spec
 from katib.table.trial_table import Budget, TrialRow, TrialTable
@@ -74,6 +75,7 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
         "gpu_hours_used": 35.0,
         "days_left": round((5 + 12 + 12) * 0.25 / 24, 3),  # 6 and 12 in the one place, 5, 12 and 12 in the other
         "days_at_site_parallel_trials": round(10 * 20 * 0.25 / 24, 3),
+        "days_by_spec": round(10 * 4 / 2 / 24, 3),  # runs of four hours
         "models": [
             {
                 "model": "dprnn",
@@ -83,6 +85,7 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
                 "experiment": "made",
                 "seconds_per_epoch": 900.0,
                 "measured_trials": 4,
+                "measured_running_trials": 0,
                 "gpu_hours_patience": 90.0,
                 "epochs_patience": 18.0,
                 "gpu_hours_early_stopping": 58.5,
@@ -101,6 +104,21 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
     assert planned(*ROWS[:5], spec=SPEC.model_copy(update={"trials": 5})).over
     assert model.stopped_from == "5 ended trials"
     assert model.ahead == (6.0, 5.0, 12.0, 12.0, 12.0)
+
+
+def test_before_a_trial_has_ended_running_ones_measure_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    """Epochs of 1 h on the mean, where the spec has 20 in 4 h: 100 h in each of two places, and not 20."""
+    running = replace(table(*ROWS[5:]), spec=SPEC, paces=(3000.0, 4200.0))
+    words: dict[str, Any] = {"gpus": 4, "gpus_per_trial": 2, "site_parallel": 1}
+    found = plan([SPEC], {"made": running}, **words)
+    (model,) = found.models
+    assert (model.hours_per_epoch, model.measured, model.paced) == (2.0, 0, 2)
+    print_estimate(found, 1, "GPU")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "at this pace at most 4.2 days; by the spec 20.0 h (2 running trials measured within an epoch)" in printed
+    assert "estimates: the pace of running trials, epochs_with_patience of the spec, and 36%" in printed
+    ended = plan([SPEC], {"made": replace(running, rows=ROWS)}, **words)
+    assert (ended.paced, ended.models[0].measured) == (0, 4)
 
 
 def test_without_a_price_nothing_costs_and_a_price_of_nothing_is_one() -> None:
@@ -211,9 +229,9 @@ def test_a_trial_that_still_runs_at_the_expected_epoch_may_run_to_its_end() -> N
 def test_hours_and_days_have_three_digits_seconds_one_and_money_two() -> None:
     """Four hours for seven epochs."""
     spec = SPEC.model_copy(update={"trials": 1, "epochs": 7, "epochs_with_patience": 6.0})
-    printed = json.loads(json.dumps(record(planned(spec=spec, price=1 / 3))))
-    assert (printed["days"], printed["cost"]) == (0.167, 2.67)
-    (model,) = printed["models"]
+    found = json.loads(json.dumps(record(planned(spec=spec, price=1 / 3))))
+    assert (found["days"], found["cost"]) == (0.167, 2.67)
+    (model,) = found["models"]
     assert (model["seconds_per_epoch"], model["gpu_hours_patience"]) == (2057.1, 6.857)
 
 

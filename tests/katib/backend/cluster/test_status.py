@@ -1,6 +1,7 @@
 """What status makes of objects and logs; without a cluster."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -85,6 +86,22 @@ def test_only_logs_that_were_not_read_are_called_so() -> None:
     assert found.unread == 2
     (found,) = progress_of(Logs("epoch 1 begins"), objects, curves)
     assert found.unread == 0
+
+
+@pytest.mark.parametrize(("ago", "silent"), [(20, False), (1200, True)])
+def test_the_last_line_within_an_epoch_is_shown_and_a_silence_after_it_is_a_cause(ago: int, silent: bool) -> None:
+    objects = search(1)
+    said = (datetime.now(UTC) - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    log = f"{said} epoch 1/50: training step 45/100, 4 mixtures/s, loss -1.00 dB, the epoch takes 1800 s"
+    (found,) = progress_of(Logs(f"it begins\n{log}\nanother line"), objects, Curves())
+    (record,) = records([found])
+    (row,) = cast(list[dict[str, Any]], record["rows"])
+    assert (row["progress"]["step"], row["progress"]["epoch_seconds"]) == (45, 1800.0)
+    assert row["cause"] == ("no step for 20 min, after step 45 of 100 of epoch 1" if silent else "")
+    assert " 0.4 " in text(lines([found], None, "test"))
+    objects[POD][0]["status"]["phase"] = "Succeeded"
+    (found,) = progress_of(Logs(log), objects, Curves())
+    assert found.rows[0].heartbeat is None
 
 
 def test_a_trial_that_was_just_stopped_early_has_the_best_of_its_log() -> None:

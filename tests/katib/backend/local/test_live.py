@@ -2,16 +2,18 @@
 others.
 """
 
+import json
 import random
 import re
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
-from katib.backend.local.live import LiveTable, headline, picture, view
+from katib.backend.local.live import LiveTable, headline, heartbeats, picture, view
 from katib.backend.local.record import Effort, Trial
 from katib.backend.local.view import Lines
 from katib.manifest.experiment import Experiment, load_experiment
@@ -19,6 +21,7 @@ from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.terminal import output
+from katib.trainer_contract import HEARTBEAT
 from katib.trial import State
 from tests.verbs import Terminal
 
@@ -140,12 +143,14 @@ def test_nobody_knows_the_end_before_a_trial_has_ended_well() -> None:
     assert found == f"{NAME}: 1 of 30 trials, 1 failed, best 0.50 dB, 1.10 GPU-hours"
 
 
-def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("NO_COLOR", "1")
     terminal = Terminal()
-    with LiveTable(experiment(), output(terminal), slots=2, gpu=False) as live:
+    with LiveTable(experiment(), output(terminal), tmp_path, slots=2, gpu=False) as live:
         live.change(trial("a", "Failed", 1.0, reason="exit code 1: RuntimeError: boom"))
         tried = Effort(failures=1, starts=1)
         live.change(Trial(1, "b", {}, "Created", "exit code 1: OSError: gone; try 2 of 3", effort=tried))
@@ -160,7 +165,26 @@ def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(monkeypatch: p
 
 
 @pytest.mark.parametrize(("term", "kind"), [("xterm", LiveTable), ("dumb", Lines)])
-def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch, term: str, kind: type[Lines]) -> None:
+def test_a_dumb_terminal_gets_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, term: str, kind: type[Lines]
+) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr("sys.stdout", Terminal())
-    assert type(view(experiment(), slots=1, gpu=False)) is kind
+    assert type(view(experiment(), tmp_path, slots=1, gpu=False)) is kind
+
+
+def test_a_running_trial_shows_its_part_of_the_epoch_its_silence_and_the_end_at_its_pace(tmp_path: Path) -> None:
+    """Thirty trials of 50 epochs of half an hour, one of them begun an hour ago, four at a time: 8 rounds of 25 h."""
+    trials = [trial(name, "Running", 1.0, 2.0) for name in ("quick", "hung", "begins")]
+    content = {"stage": "training", "epoch": 3, "epochs": 50, "step": 45, "steps": 100, "step_seconds": 1.0}
+    content |= {"mixtures_per_second": 4.0, "epoch_seconds": HOUR / 2, "time": NOW}
+    for one, stepped in (("quick", NOW - 20), ("hung", NOW - 1200)):
+        (tmp_path / f"{NAME}-{one}").mkdir()
+        (tmp_path / f"{NAME}-{one}" / HEARTBEAT).write_text(json.dumps(content | {"last_step": stepped}))
+    beats = heartbeats([*trials, trial("quick", "Succeeded")], tmp_path)
+    shown = picture(trials, experiment(), width=150, height=24, now=NOW, slots=4, gpu=True, beats=beats)
+    text = ["".join(part for part, _ in line) for line in shown]
+    assert "at this pace ends Fri 4 Dec at the latest" in text[0]
+    rows = {line.split()[0]: line for line in text[1:]}
+    assert [rows[name].split()[2] for name in ("quick", "hung", "begins")] == ["2.4", "2.4", "2"]
+    assert [name for name in rows if "no step for 20 min, after step 45 of 100 of epoch 3" in rows[name]] == ["hung"]
