@@ -36,8 +36,22 @@ def test_modules_can_be_started() -> None:
 
 
 def test_files_are_those_that_a_run_writes() -> None:
-    known = (contract.SUMMARY, contract.CONFIG, contract.BEST, contract.PROCESS_ID, contract.MICRO_BATCH, contract.HEARTBEAT)
-    files = (run_files.SUMMARY, run_files.CONFIG, run_files.BEST, run_files.PID, run_files.MICRO_BATCH, run_files.HEARTBEAT)
+    known = (
+        contract.SUMMARY,
+        contract.CONFIG,
+        contract.BEST,
+        contract.PROCESS_ID,
+        contract.MICRO_BATCH,
+        contract.HEARTBEAT,
+    )
+    files = (
+        run_files.SUMMARY,
+        run_files.CONFIG,
+        run_files.BEST,
+        run_files.PID,
+        run_files.MICRO_BATCH,
+        run_files.HEARTBEAT,
+    )
     assert known == files
     assert f'"{contract.SCORES}"' in Path(evaluate.__file__).read_text()
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 
 from katib.heartbeat import Heartbeat, last_line, read_heartbeat
 from katib.trainer_contract import HEARTBEAT
-from trainer.training.heartbeat import line
 
 CONTENT: dict[str, Any] = {
     "time": 1000.0,
@@ -84,18 +82,6 @@ def test_unknown_or_impossible_paces_are_unknown(tmp_path: Path) -> None:
     found = read_heartbeat(kept(tmp_path, json.dumps(CONTENT | {"epoch_seconds": -1, "step_seconds": None})), 0.0)
     assert found is not None
     assert (found.epoch_seconds, found.step_seconds) == (None, None)
-
-
-@pytest.mark.parametrize("without", [(), ("mixtures_per_second", "loss", "grad_norm"), ("epoch_seconds",)], ids=str)
-def test_the_trainers_line_is_read_back(without: tuple[str, ...]) -> None:
-    found = last_line(["old", line(CONTENT | dict.fromkeys(without)), "epoch 3/50: validation 1.00 dB"])
-    assert found is not None
-    assert abs(found.stepped - time.time()) < 60
-    assert (found.epoch, found.epochs, found.step, found.steps) == (4, 50, 1680, 4000)
-    assert found.mixtures_per_second == (None if "mixtures_per_second" in without else 15.9)
-    assert (found.epoch_seconds, found.step_seconds) == (
-        (None, None) if without[-1:] == ("epoch_seconds",) else (1100.0, 0.275)
-    )
 
 
 @pytest.mark.parametrize(

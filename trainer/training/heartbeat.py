@@ -29,6 +29,8 @@ SECONDS, FIRST = 10.0, 1.0
 LINE_SECONDS = 60.0
 WINDOW = 7
 """The looks over which the current speed, loss and gradient norm are averaged: a minute."""
+LEAST_STEPS = 2
+"""The steps after which an epoch's end is told; the first compiles kernels and chooses algorithms."""
 FORWARD_SHARE = 1 / 3
 """A mixture's time in validation over that in training, until a validation has been seen: the backward pass takes about
 twice the time of the forward pass."""
@@ -153,7 +155,7 @@ class Heartbeat:
         """Returns what the file says now; nothing before the first epoch. Times are Unix times in s."""
         if self._current is None:
             return {}
-        stage, start = self._current
+        stage, _ = self._current
         now = time.monotonic()
         look = _Look.at(now, stage)
         moved = look.step > stage.looks[-1].step
@@ -162,7 +164,7 @@ class Heartbeat:
             stage.looks.append(look)
         first, last = stage.looks[0], stage.looks[-1]
         seconds, mixtures, steps = last.time - first.time, last.mixtures - first.mixtures, last.steps - first.steps
-        left = self._seconds_left(stage, start, last, now)
+        left = self._seconds_left(stage, now)
         content = {
             "time": time.time(),
             "stage": stage.name,
@@ -184,12 +186,13 @@ class Heartbeat:
             self._said, self._line = now, line(content)
         return content
 
-    def _seconds_left(self, stage: _Stage, start: _Look, last: _Look, now: float) -> float | None:
-        """Returns the seconds until the epoch ends; None before the first step."""
-        done = last.step - start.step
-        if not done:
+    def _seconds_left(self, stage: _Stage, now: float) -> float | None:
+        """Returns the seconds until the epoch ends at the pace of the last minute; None before the second step."""
+        first, last = stage.looks[0], stage.looks[-1]
+        done = last.step - first.step
+        if done < LEAST_STEPS:
             return None
-        each = (last.time - start.time) / done
+        each = (last.time - first.time) / done
         left = max(0.0, (stage.steps - last.step) * each - (now - last.time))
         if stage.name == VALIDATION:
             return left
