@@ -111,6 +111,8 @@ def test_the_epochs_end_counts_the_validation_by_its_mixtures_and_then_by_the_la
     beating.validated()
     beating.train(2, time.monotonic(), [range(1)] * 10, Partial(batches=9), validating=30, lr=1e-3)
     assert beating._validation == pytest.approx(0.3, rel=0.2)
+    # Before its second step, an epoch is expected to take as long as the one before.
+    assert beating.content(use)["epoch_seconds"] == pytest.approx(4 * 0.1, rel=0.2)
 
 
 def test_the_driver_tells_the_use_of_a_gpu_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,8 @@ class Heartbeat:
         """The stage, and the sums at its start."""
         self._validation = math.nan
         """Seconds of the last validation."""
+        self._epoch = math.nan
+        """Seconds of the last epoch."""
         self._stepped = time.time()
         self._line = ""
         self._said = time.monotonic()
@@ -106,6 +108,8 @@ class Heartbeat:
             validating: the mixtures of the validation that follows.
             lr: the learning rate.
         """
+        if self._current is not None:
+            self._epoch = time.monotonic() - self._current[0].began
         mixtures = sum(map(len, batches))
         self._set(_Stage(TRAINING, epoch, len(batches), began, partial, (), mixtures, validating, lr))
 
@@ -187,11 +191,14 @@ class Heartbeat:
         return content
 
     def _seconds_left(self, stage: _Stage, now: float) -> float | None:
-        """Returns the seconds until the epoch ends at the pace of the last minute; None before the second step."""
+        """Returns the seconds until the epoch ends at the pace of the last minute.
+
+        Before its second step, it is expected to take as long as the epoch before; None where there was none.
+        """
         first, last = stage.looks[0], stage.looks[-1]
         done = last.step - first.step
         if done < LEAST_STEPS:
-            return None
+            return None if math.isnan(self._epoch) else max(0.0, self._epoch - (now - stage.began))
         each = (last.time - first.time) / done
         left = max(0.0, (stage.steps - last.step) * each - (now - last.time))
         if stage.name == VALIDATION:

@@ -10,7 +10,9 @@ import yaml
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
 from katib.backend.cluster.status import LOGS, Curves, progress_of
+from katib.backend.cluster.table import table
 from katib.backend.cluster.view import Line, lines, records
+from katib.manifest.object import Manifest
 from katib.manifest.render import render
 from katib.site import load_site
 from katib.spec import load_spec
@@ -99,6 +101,8 @@ def test_the_last_line_within_an_epoch_is_shown_and_a_silence_after_it_is_a_caus
     assert (row["progress"]["step"], row["progress"]["epoch_seconds"]) == (45, 1800.0)
     assert row["cause"] == ("no step for 20 min, after step 45 of 100 of epoch 1" if silent else "")
     assert " 0.4 " in text(lines([found], None, "test"))
+    # plan reads the pace from the table.
+    assert table(found, {}, Manifest.of(objects[EXPERIMENT][0])).paces == (1800.0,)
     objects[POD][0]["status"]["phase"] = "Succeeded"
     (found,) = progress_of(Logs(log), objects, Curves())
     assert found.rows[0].heartbeat is None

@@ -3,11 +3,13 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from katib.backend.local.table import read_table
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import load_spec
@@ -58,6 +60,21 @@ def test_training_goes_on_from_its_checkpoint_after_engine_and_trainer_are_kille
     history = json.loads((trial / "summary.json").read_text())["history"]
     times = [record["time"] for record in history]
     assert {line.split()[0] for line in metric_lines(trial / "output.log")} == set(times)
+
+
+def test_a_running_trial_tells_the_table_the_pace_of_its_epoch(rig: Rig, corpus: Path) -> None:
+    """The pace is that of the trainer's own file, and is gone with the trial."""
+    engine = rig.start("demo", "--data", str(corpus), "--trials", "1", "--epochs", "2000", "--name", "test")
+    read_until(engine, "Running")
+    end, paces = time.monotonic() + 60, tuple[float, ...]()
+    while not paces and time.monotonic() < end:
+        time.sleep(0.2)
+        paces = read_table(rig.out, "test").paces
+    assert len(paces) == 1
+    assert 0 < paces[0] < 60
+    engine.send_signal(signal.SIGTERM)
+    ended(engine)
+    assert read_table(rig.out, "test").paces == ()
 
 
 def test_a_seed_decides_the_whole_search(rig: Rig) -> None:
