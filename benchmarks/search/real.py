@@ -106,9 +106,14 @@ def _command(options: argparse.Namespace, model: str, rule: str, seed: int, name
     spec["algorithm"]["settings"] = {"n_initial_points": "6", "random_state": str(seed)}
     spec["fixed"] |= {"patience": 10, "segment_seconds": 1}
     options.out.mkdir(parents=True, exist_ok=True)
-    file = options.out / f"{name}.yaml"
-    file.write_text(yaml.safe_dump(spec, sort_keys=False))
-    words = ["local", str(file), "--data", str(options.data), "--out", str(options.out), "--parallel", "1", "--yes"]
+    options_of_search = ["--data", str(options.data), "--out", str(options.out), "--yes"]
+    begun = options.out / name / "experiment.yaml"
+    if begun.is_file():  # a search that has begun keeps its manifest, whatever today's template says
+        words = ["local", str(begun), *options_of_search]
+    else:
+        file = options.out / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(spec, sort_keys=False))
+        words = ["local", str(file), "--parallel", "1", *options_of_search]
     return [sys.executable, "-m", "katib", *words]
 
 
