@@ -1,0 +1,114 @@
+"""Places words so that they cover neither each other nor the edge: legends, labels of points, broken headings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from katib.draw.drawing import group
+from katib.draw.marks import Shape, dot, line, rect, text
+
+TEXT, ROW = 12.0, 18.0
+"""The height of letters and of a line of text, in pixels."""
+WIDE = 0.58
+"""The mean width of a letter in units of its height, in the fonts of the page, generously."""
+SWATCH = 16.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a legend: words behind a mark, which is a line, a bar or a point's shape."""
+
+    words: str
+    kind: str
+    shape: Shape | str = "circle"
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """Words beside a point; `x` and `y` are where they begin, at half of their height."""
+
+    x: float
+    y: float
+    words: str
+    kind: str = "note"
+
+
+def width_of(words: str, size: float = TEXT) -> float:
+    """Returns about how wide words are, in pixels."""
+    return WIDE * size * len(words)
+
+
+def legend(entries: Sequence[Entry], width: float) -> tuple[str, float]:
+    """Returns a legend that is broken into rows of `width`, and the height that it takes."""
+    x, y, parts = 2.0, ROW / 2, list[str]()
+    for entry in entries:
+        wide = SWATCH + 6 + width_of(entry.words) + 12
+        if x > 2 and x + wide > width:
+            x, y = 2.0, y + ROW
+        parts += [_swatch(entry, x, y), text(x + SWATCH + 6, y + 4, entry.words, "tick")]
+        x += wide
+    return group("legend", parts), (y + ROW / 2 + 4) if entries else 0.0
+
+
+def apart(labels: Sequence[Label], low: float, high: float, distance: float = 14.0) -> list[Label]:
+    """Returns labels of one column moved up and down until none covers another, within `low` and `high` if it fits."""
+    order = sorted(range(len(labels)), key=lambda index: labels[index].y)
+    places = [min(max(labels[index].y, low), high) for index in order]
+    for index in range(1, len(places)):
+        places[index] = max(places[index], places[index - 1] + distance)
+    if places and places[-1] > high:
+        places[-1] = high
+        for index in range(len(places) - 2, -1, -1):
+            places[index] = min(places[index], places[index + 1] - distance)
+    found = list(labels)
+    for index, y in zip(order, places, strict=True):
+        found[index] = replace(labels[index], y=y)
+    return found
+
+
+def free(labels: Sequence[Label], taken: Sequence[tuple[float, float]], width: float, height: float) -> list[Label]:
+    """Returns each label at the first of eight places around its point that no point and no label before it covers.
+
+    `taken` are points that no label may cover. A label for which no place is free stays away.
+    """
+    kept: list[tuple[float, float, float, float]] = [(x - 5, y - 5, x + 5, y + 5) for x, y in taken]
+    found = []
+    for label in labels:
+        wide = width_of(label.words)
+        for dx, dy in ((8, 0), (-8 - wide, 0), (6, -12), (6, 12), (-6 - wide, -12), (-6 - wide, 12), (0, -18), (0, 18)):
+            x, y = label.x + dx, label.y + dy
+            box = (x, y - 7, x + wide, y + 7)
+            inside = box[0] >= 0 and box[1] >= 0 and box[2] <= width and box[3] <= height
+            if inside and not any(_overlap(box, other) for other in kept):
+                kept.append(box)
+                found.append(replace(label, x=x, y=y))
+                break
+    return found
+
+
+def written(labels: Sequence[Label]) -> str:
+    """Returns the labels as they are placed."""
+    return "".join(text(label.x, label.y + 4, label.words, label.kind) for label in labels)
+
+
+def broken(words: str, letters: int = 12) -> list[str]:
+    """Returns a long name in lines of about so many letters, broken behind blanks and underscores."""
+    lines = [""]
+    for part in words.replace("_", "_\n").replace(" ", " \n").split("\n"):
+        if lines[-1] and len(lines[-1]) + len(part) > letters:
+            lines.append("")
+        lines[-1] += part
+    return [one.strip() for one in lines]
+
+
+def _swatch(entry: Entry, x: float, y: float) -> str:
+    if entry.shape == "line":
+        return line([(x, y), (x + SWATCH, y)], entry.kind)
+    if entry.shape == "bar":
+        return rect(x + 2, y - 6, SWATCH - 4, 12, entry.kind)
+    shape: Shape = entry.shape  # type: ignore[assignment]
+    return dot(x + SWATCH / 2, y, entry.kind, shape=shape, hollow=entry.hollow)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

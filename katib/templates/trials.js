@@ -1,0 +1,163 @@
+// The table of all trials: sorting, filtering, keys, two trials side by side, and settings to copy.
+(() => {
+  const { make, all, hooks, compared } = sepsweep;
+  const text = (cell) => cell?.dataset.v ?? cell?.textContent.trim() ?? "";
+
+  // -- sorting ---------------------------------------------------------------------------------------------------
+  const sorted = new Map();       // By table id, the heading and direction, so that a new table is sorted alike.
+  const sort = (table, heading, down) => {
+    const column = [...heading.parentNode.children].indexOf(heading), body = table.tBodies[0];
+    const numeric = heading.classList.contains("number");
+    const key = (row) => (numeric ? parseFloat(text(row.cells[column])) : text(row.cells[column]).toLowerCase());
+    const rows = [...body.rows].map((row) => [key(row), row]);
+    const empty = (value) => value === "" || Number.isNaN(value);
+    rows.sort(([a], [b]) => empty(a) - empty(b) || (a < b ? -1 : a > b ? 1 : 0) * (down ? -1 : 1));
+    body.append(...rows.map(([, row]) => row));
+    for (const other of heading.parentNode.children) other.removeAttribute("aria-sort");
+    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    if (table.id) sorted.set(table.id, [heading.textContent, down]);
+  };
+  document.addEventListener("click", (event) => {
+    const heading = event.target.closest?.("th button")?.closest("th");
+    if (heading) sort(heading.closest("table"), heading, heading.getAttribute("aria-sort") === "ascending");
+    else if (!event.target.closest?.("a, summary, details, button")) {
+      const row = event.target.closest?.("tbody tr[data-trial]");
+      if (row && !getSelection().toString()) sepsweep.toggle(row.dataset.trial);
+    }
+  });
+  const sortable = (table) => {
+    for (const heading of all("thead th", table)) {
+      if (heading.querySelector("button")) continue;
+      const button = make("button", { type: "button", title: "sort" }, heading.textContent);
+      heading.replaceChildren(button);
+    }
+    const [name, down] = sorted.get(table.id) ?? [];
+    const heading = all("thead th", table).find((one) => one.textContent === name);
+    if (heading) sort(table, heading, down);
+  };
+
+  // -- filtering: words, and comparisons such as lr<0.001 or state=Failed -----------------------------------------
+  const COMPARISON = /^([^<>=]+)(<=|>=|<|>|=)(.+)$/;
+  const number = (value) => (value === "" || value == null ? NaN : Number(value));
+  const test = (word) => {
+    const found = COMPARISON.exec(word);
+    if (!found) return (trial) => trial.words.includes(word);
+    const [, name, sign, wanted] = found, limit = number(wanted);
+    return (trial) => {
+      const key = Object.keys(trial.values).find((one) => one.toLowerCase() === name), value = trial.values[key];
+      if (sign === "=") return value != null && (String(value).toLowerCase() === wanted || number(value) === limit);
+      const own = number(value);
+      return { "<": own < limit, ">": own > limit, "<=": own <= limit, ">=": own >= limit }[sign];
+    };
+  };
+  const filter = (input) => {
+    const tests = input.value.toLowerCase().replace(/\s*(<=|>=|<|>|=)\s*/g, "$1").split(/\s+/).filter(Boolean).map(test);
+    sepsweep.filterBy((trial) => tests.every((one) => one(trial)));
+  };
+  document.addEventListener("input", (event) => { if (event.target.matches?.("input.filter")) filter(event.target); });
+  let query = "";
+  const filterable = (table) => {
+    const box = table.closest(".scroll") ?? table;
+    if (box.previousElementSibling?.classList.contains("tools")) return;
+    const input = make("input", { type: "search", className: "filter", value: query, placeholder: "lr<0.001 state=Failed" });
+    const label = make("label", {}, "Filter ", input);
+    input.addEventListener("input", () => { query = input.value; });
+    box.before(make("div", { className: "tools screen-only" }, label, make("output", { className: "shown" })));
+    if (query) filter(input);
+  };
+
+  // -- two side by side ------------------------------------------------------------------------------------------
+  const panel = make("aside", { id: "compare", hidden: true, className: "screen-only" });
+  panel.setAttribute("aria-label", "Selected trials");
+  const settings = (trial, form) => {
+    const pairs = Object.entries(trial.settings);
+    if (form === "YAML") return ["fixed:", ...pairs.map(([name, value]) => `  ${name}: ${value}`)].join("\n");
+    if (!sepsweep.data().ours) return pairs.map(([name, value]) => `${name}=${value}`).join("\n");
+    return pairs.map(([name, value]) => `--${name.replaceAll("_", "-")} ${value}`).join(" ");
+  };
+  const copy = async (words, button) => {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(words);
+    } catch {
+      // A page from a file may not have the clipboard; the old way needs a field.
+      const field = make("textarea", { value: words });
+      document.body.append(field);
+      field.select();
+      document.execCommand("copy");
+      field.remove();
+    }
+    button.textContent = "copied";
+    setTimeout(() => { button.textContent = before; }, 1200);
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[data-copy]");
+    if (button) copy(button.dataset.copy, button);
+  });
+  const compare = () => {
+    const chosen = compared.map(sepsweep.trial).filter(Boolean);
+    panel.hidden = !chosen.length;
+    const names = [...new Set(chosen.flatMap((trial) => Object.keys(trial.values)))];
+    const rows = names.map((name) => {
+      const cells = chosen.map((trial) => String(trial.values[name] ?? ""));
+      const row = make("tr", { className: new Set(cells).size > 1 ? "differs" : "" }, make("th", { scope: "row", textContent: name }));
+      row.append(...cells.map((cell) => make("td", { textContent: cell })));
+      return row;
+    });
+    const buttons = chosen.map((trial) => make("td", {}, ...["flags", "YAML"].map((form) => {
+      const button = make("button", { type: "button", textContent: `copy ${form}` });
+      button.dataset.copy = settings(trial, form);
+      return button;
+    })));
+    const close = make("button", { type: "button", textContent: "close", onclick: sepsweep.clear });
+    const head = make("tr", {}, make("th", {}, close), ...chosen.map((trial) => make("th", { scope: "col", textContent: trial.name })));
+    panel.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows, make("tr", {}, make("th"), ...buttons))));
+  };
+
+  // -- keys: up and down move through the rows, Enter takes one to compare ----------------------------------------
+  const rows = () => all("#trials tbody tr[data-trial]:not(.off)");
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !event.target.matches?.("input, textarea")) {
+      document.querySelector("input.filter")?.focus();
+      event.preventDefault();
+    }
+    const row = event.target.closest?.("#trials tbody tr");
+    if (!row || event.target !== row) return;
+    const listed = rows(), next = listed[listed.indexOf(row) + { ArrowDown: 1, ArrowUp: -1 }[event.key]];
+    if (next) {
+      row.tabIndex = -1;
+      next.tabIndex = 0;
+      next.focus();
+      event.preventDefault();
+    } else if (event.key === "Enter" || event.key === " ") {
+      sepsweep.toggle(row.dataset.trial);
+      event.preventDefault();
+    }
+  });
+  document.addEventListener("focusin", (event) => {
+    const row = event.target.closest?.("tbody tr[data-trial]");
+    if (row) sepsweep.point(row.dataset.trial);
+  });
+  document.addEventListener("pointerover", (event) => {
+    const row = event.target.closest?.("tbody tr[data-trial]");
+    if (row) sepsweep.point(row.dataset.trial);
+  });
+
+  hooks.refresh.push(() => {
+    if (!panel.isConnected) document.body.append(panel);
+    for (const table of all("table.sortable")) sortable(table);
+    const table = document.getElementById("trials");
+    if (table) filterable(table);
+  });
+  hooks.apply.push(() => {
+    const listed = rows(), output = document.querySelector("output.shown");
+    for (const row of all("#trials tbody tr[data-trial]")) {
+      row.tabIndex = row === listed[0] ? 0 : -1;
+      row.setAttribute("aria-selected", compared.includes(row.dataset.trial));
+    }
+    const every = all("#trials tbody tr[data-trial]").length;
+    if (output) output.textContent = listed.length < every ? `${listed.length} of ${every} trials` : `${every} trials`;
+    compare();
+  });
+  sepsweep.refresh();
+})();
