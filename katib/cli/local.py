@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.local.devices import gpus
 from katib.backend.local.ending import Halt
-from katib.backend.local.launch import gpus, launcher
+from katib.backend.local.launch import launcher
 from katib.backend.local.pace import pace
+from katib.backend.local.sharing import sharing
 from katib.backend.local.table import read_table
 from katib.check.manifest import require_sound
 from katib.cli._bundles import Changes, bundled
-from katib.cli.options import Out, SiteFile, Yes
+from katib.cli.options import Out, SiteFile, Slots, Yes
 from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
@@ -40,6 +42,7 @@ def local(
     data: Annotated[Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")] = None,
     out: Out = Path("runs"),
     site: SiteFile = None,
+    slots: Slots = 1,
     yes: Yes = False,
 ) -> int:
     """Runs the Experiment of MODEL, or that of a spec or manifest FILE, on this machine.
@@ -54,9 +57,15 @@ def local(
         manifest, source = _rendered(search, changes.overrides, site), f"the Experiment of {search}"
     command = None if source == search else f"python -m katib render {search} | python -m katib check -"
     require_sound(manifest, source, command)
-    start = launcher(load_experiment(manifest, source), data, out)
+    start = launcher(load_experiment(manifest, source), data, out, slots)
+    if (shared := sharing(start)) is not None and shared.fits:
+        say(f"note: {shared}")
+    elif shared is not None:
+        _ask(str(shared), yes)
+    elif slots > 1:
+        say(f"note: SLOTS={slots}: none share a GPU: each of the {len(start.slots)} at a time (PARALLEL=) has its own")
     if not is_begun(start) and (found := pace(start)) is not None:
-        _ask(str(found), yes)
+        _ask(f"{found}; PRESET=debug trains a small model", yes)
     halt = run(start, manifest)
     return _close(out, start.experiment.name, halt)
 
@@ -74,10 +83,10 @@ def _is_manifest(search: str) -> bool:
 
 
 def _ask(cost: str, yes: bool) -> None:
-    """Prints what the search costs on the processor, and asks. Raises CostError where nobody can answer."""
+    """Prints what the search costs, and what costs less, and asks. Raises CostError where nobody can answer."""
     if not yes and not sys.stdin.isatty():
-        raise CostError(f"{cost}; PRESET=debug trains a small model, YES=1 (--yes) starts it all the same")
-    say(f"{cost}; PRESET=debug trains a small model")
+        raise CostError(f"{cost}, YES=1 (--yes) starts it all the same")
+    say(cost)
     confirm("Start it?", yes)
 
 

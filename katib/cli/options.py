@@ -21,6 +21,7 @@ Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 
 Trials = Annotated[int | None, typer.Option(help="trials of the search", min=1, max=MOST)]
 Epochs = Annotated[int | None, typer.Option(help="epochs of each trial", min=1, max=MOST)]
 Parallel = Annotated[int | None, typer.Option(help="trials that run at a time", min=1, max=MOST)]
+Slots = Annotated[int, typer.Option(help="trials that share a GPU of this machine", min=1, max=100)]
 GpuHours = Annotated[float | None, typer.Option(help="GPU-hours that end the search", max=MOST)]
 SiteFile = Annotated[Path | None, typer.Option(help="site file (default: k8s/site.yaml)")]
 Context = Annotated[str | None, typer.Option(help="kubeconfig context (default: the current one)")]

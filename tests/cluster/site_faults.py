@@ -180,6 +180,12 @@ def taint(key: str) -> tuple[Object, Object]:
     return {"spec": {"taints": [{"key": key, "effect": "NoSchedule"}]}}, {"spec": {"taints": None}}
 
 
+def replicas(number: str, strategy: str) -> tuple[Object, Object]:
+    """Returns the labels by which GPU feature discovery says how GPUs are shared, and what removes them."""
+    labels = {"nvidia.com/gpu.replicas": number, "nvidia.com/gpu.sharing-strategy": strategy}
+    return {"metadata": {"labels": labels}}, {"metadata": {"labels": dict.fromkeys(labels)}}
+
+
 OF_THE_CLUSTER = {
     "ClusterQueue": "clusterqueues",
     "AdmissionCheck": "admissionchecks",
@@ -228,6 +234,8 @@ SITE_FAULTS = [
     Fault("GPU resource that no node has", nothing, "GPUs", "error", "gpu_resource: nvidia.com/gpu", resources(gpu_resource=MIG)),
     Fault("several MIG slices", nothing, "GPU sharing", "error", "resources.gpus: 1", resources(gpu_resource=MIG, gpus=2)),
     Fault("several replicas", nothing, "GPU sharing", "warning", "trials_per_gpu", resources(gpu_resource="nvidia.com/gpu.shared", gpus=2)),
+    Fault("time-slicing", nothing, "GPU sharing", "warning", "python -m trainer describe", resources(trials_per_gpu=4)),
+    Fault("replicas that the site does not know", patched(NODE, "gpu-node", *replicas("4", "mps")), "GPU sharing", "warning", "resources.trials_per_gpu: 4"),
     Fault("claim template missing", nothing, "GPU claim", "error", "resources.gpu_claim_template", DRA),
     Fault("device class missing", made(claim_template()), "GPU claim", "error", "kubectl get deviceclasses", DRA),
     Fault("no device offered", both(everywhere(DEVICE_CLASS), made(claim_template())), "GPU claim", "error", "kubectl get resourceslices", DRA),

@@ -94,8 +94,7 @@ class Engine:
                 continue
             effort = trial.effort
             if effort.started is not None:
-                seconds = effort.seconds + seen_for(self._launcher.folder / trial.name, effort.started)
-                effort = replace(effort, seconds=seconds, started=None)
+                effort = effort.ended(seen_for(self._launcher.folder / trial.name, effort.started), failed=False)
             state: State = "EarlyStopped" if trial.stop else "Created"
             self._change(trial, effort=effort, state=state, reason=trial.stop or trial.reason)
         self._check_failures()
@@ -174,7 +173,8 @@ class Engine:
             process, self._free.pop(), launch.ours, self._experiment.template.grace_seconds, ends
         )
         self._selector.register(process, selectors.EVENT_READ, trial.name)
-        effort = trial.effort.begun(process.started, gpu=device is not None)
+        sharers = self._launcher.sharers(device)
+        effort = trial.effort.begun(process.started, gpu=device is not None, sharers=sharers)
         self._change(trial, effort=effort, reason="", state="Running")
 
     def _wait(self, signals: Signals) -> None:

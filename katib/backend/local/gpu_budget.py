@@ -14,7 +14,7 @@ from katib.text import SECONDS_AN_HOUR
 
 @dataclass(frozen=True)
 class GpuBudget:
-    """At `most` so many GPU-hours, None without a limit, in trials of so many `gpus`."""
+    """At `most` so many GPU-hours, None without a limit, in trials of so many `gpus`, or of their part of one."""
 
     most: float | None
     gpus: int
@@ -35,12 +35,12 @@ class GpuBudget:
         if self.most is None or not running:
             return None
         left = self.most - self._used(trials, running)
-        return left * SECONDS_AN_HOUR / (max(1, self.gpus) * len(running))
+        held = sum(1 / trials[name].effort.sharers for name in running)
+        return left * SECONDS_AN_HOUR / (max(1, self.gpus) * held)
 
     def _used(self, trials: Mapping[str, Trial], running: Mapping[str, Running]) -> float:
-        seconds = sum(trial.effort.seconds for trial in trials.values()) + sum(
-            one.process.seconds for one in running.values()
-        )
+        now = {name: one.process.seconds for name, one in running.items()}
+        seconds = sum(trial.effort.held(now.get(name, 0.0)) for name, trial in trials.items())
         return gpu_hours(seconds, self.gpus)
 
 

@@ -8,7 +8,6 @@ import netrc
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from katib.backend.local.corpus import fingerprint, of_tables
+from katib.backend.local.devices import slots_here
 from katib.backend.local.own_model import require_model
 from katib.backend.local.variables import unset, variables
 from katib.backend.local.volumes import HOST_PATH, corpus_volume, mounted_folders, stand_ins
@@ -23,7 +23,6 @@ from katib.errors import FolderError, ManifestError
 from katib.manifest.cluster_only import beside, not_followed
 from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
-from katib.manifest.object import Manifest
 from katib.program import CHECKOUT, ROOT, TRAINER_PACKAGES, lack
 from katib.text import count
 from katib.trainer_contract import DATA_VOLUME, START_ANEW, Flags
@@ -60,6 +59,10 @@ class Launcher:
     def folder(self) -> Path:
         """The folder of the experiment."""
         return self.runs / self.experiment.name
+
+    def sharers(self, device: str | None) -> int:
+        """Returns how many trials at a time get the GPU `device`; 1 for processor cores."""
+        return 1 if device is None else self.slots.count(device)
 
     @property
     def ours(self) -> bool:
@@ -142,8 +145,10 @@ class Launcher:
         return _with_tracking(env)
 
 
-def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
+def launcher(experiment: Experiment, data: Path | None, runs: Path, per_gpu: int = 1) -> Launcher:
     """Returns the launcher of `experiment` with the corpus in `data`; its trials write below `runs`. Writes nothing.
+
+    As many as `per_gpu` trials share a GPU.
 
     Raises ManifestError where the manifest cannot run here, FolderError where `data` is not what it asks for.
     """
@@ -159,7 +164,7 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path) -> Launcher:
         require_corpus(data)
     elif data is not None:
         raise FolderError(f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' for it; leave --data out")
-    prepared = Launcher(experiment, data and data.resolve(), runs.resolve(), _slots(experiment))
+    prepared = Launcher(experiment, data and data.resolve(), runs.resolve(), slots_here(experiment, per_gpu))
     _check_command(prepared)
     example = prepared.launch("example", _all(experiment, ""), None)
     require_model(experiment.name, example.argv, example.env)
@@ -180,36 +185,6 @@ def _data_dir(argv: Sequence[str]) -> Path | None:
     if not is_trainer(words) or Flags.DATA_DIR not in words:
         return None
     return next(map(Path, words[words.index(Flags.DATA_DIR) + 1 :]), None)
-
-
-def gpus() -> list[str]:
-    """Returns the GPUs that trials may use, as CUDA_VISIBLE_DEVICES names them; none without an NVIDIA driver."""
-    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in chosen.split(",") if name.strip() not in ("", "-1")]
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = [program, "--query-gpu=uuid", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, check=False)
-    return done.stdout.split() if done.returncode == 0 else []
-
-
-def _slots(experiment: Experiment) -> tuple[str | None, ...]:
-    """Returns the slots for trials: each has as many GPUs as a trial asks for, and at least one.
-
-    Without a GPU there are as many slots as the manifest has parallel trials. Raises ManifestError where a trial asks
-    for more GPUs than there are.
-    """
-    available, parallel = gpus(), experiment.search.parallel_trials
-    need = Manifest(experiment.spec).gpu_need
-    asked, wanted = max(1, need.count), need.resource or "by a claim"
-    if available and asked > len(available):
-        raise ManifestError(
-            f"{experiment.name}: a trial asks for {asked} GPUs ({wanted}), and this machine has {len(available)};"
-            " lower that limit"
-        )
-    groups = [",".join(available[i : i + asked]) for i in range(0, len(available) - asked + 1, asked)]
-    return tuple(groups[:parallel]) or (None,) * parallel
 
 
 def require_corpus(data: Path | None) -> None:

@@ -18,6 +18,7 @@ from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at, seconds_left, seconds_of_epochs
 from katib.heartbeat import Heartbeat, read_heartbeat
 from katib.manifest.experiment import Experiment
+from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
 from katib.terminal import MARGIN, STATES, Output, assembled, output
 from katib.text import duration, short, with_unit
@@ -154,7 +155,9 @@ def headline(
         parts.append(f"best {with_unit(best, experiment.measure)}")
     spent = sum(_seconds(trial, now) for trial in trials)
     if gpu:
-        parts.append(f"{spent / 3600:.{0 if spent >= 36000 else 2}f} GPU-hours")
+        held = sum(trial.effort.held(_running(trial, now)) for trial in trials)
+        hours = gpu_hours(held, Manifest(experiment.spec).gpus)
+        parts.append(f"{hours:.{0 if hours >= 10 else 2}f} GPU-hours")
     elif spent:
         parts.append(f"{duration(spent)} of training")
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
@@ -231,5 +234,9 @@ def _rest(trials: Sequence[Trial], *, may_go_on: bool) -> str:
 
 
 def _seconds(trial: Trial, now: float) -> float:
+    return trial.effort.seconds + _running(trial, now)
+
+
+def _running(trial: Trial, now: float) -> float:
     running = trial.state == "Running" and trial.effort.started is not None
-    return trial.effort.seconds + (max(0.0, now - (trial.effort.started or 0.0)) if running else 0.0)
+    return max(0.0, now - (trial.effort.started or 0.0)) if running else 0.0

@@ -43,14 +43,25 @@ class Effort:
     """The machine of the last start."""
     gpu: bool | None = None
     """Whether the last start was given a GPU; None where that is not recorded."""
+    sharers: int = 1
+    """How many trials at a time share the GPU of the last start."""
+    lent: float = 0.0
+    """The part of `seconds` that does not count as time of a GPU, because others had their parts of it."""
 
-    def begun(self, started: float, *, gpu: bool) -> "Effort":
+    def begun(self, started: float, *, gpu: bool, sharers: int = 1) -> "Effort":
         """Returns it with one more start, on this machine."""
-        return replace(self, started=started, starts=self.starts + 1, node=platform.node(), gpu=gpu)
+        node = platform.node()
+        return replace(self, started=started, starts=self.starts + 1, node=node, gpu=gpu, sharers=sharers)
 
     def ended(self, seconds: float, *, failed: bool) -> "Effort":
         """Returns it after the end of a process that ran for so many seconds."""
-        return replace(self, seconds=self.seconds + seconds, started=None, failures=self.failures + failed)
+        lent = self.lent + seconds - seconds / self.sharers
+        failures = self.failures + failed
+        return replace(self, seconds=self.seconds + seconds, lent=lent, started=None, failures=failures)
+
+    def held(self, running: float = 0.0) -> float:
+        """Returns the seconds that count for its GPUs, with those of the process that is `running` now."""
+        return self.seconds - self.lent + running / self.sharers
 
 
 @dataclass(frozen=True)
@@ -159,6 +170,8 @@ def _cleared(effort: Effort) -> Effort:
         effort,
         seconds=seconds,
         started=None if started is None else min(max(started, 0.0), _LATEST),
+        sharers=max(1, effort.sharers),
+        lent=min(max(finite(effort.lent) or 0.0, 0.0), seconds),
         node=clean(effort.node, 253),
     )
 

@@ -77,6 +77,7 @@ def experiments(runs: Path) -> list[str]:
 def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
     """Returns the table of `trials`, whose run directories lie in `folder`."""
     gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
+    sharers = max((trial.effort.sharers for trial in trials), default=1)
     if may_go_on(trials, pauses=manifest.pauses):
         trials = [replace(trial, reason=told(trial, trial.reason)) for trial in trials]
     rows = explained(
@@ -92,7 +93,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         model=manifest.model,
         spec=source,
         budget=budget(manifest, source),
-        gpus=gpus,
+        gpus=gpus if sharers == 1 else gpus / sharers,
         slots=sum(trial.state == "Running" for trial in trials),
         paces=tuple(filter(None, (_pace(trial, folder / trial.name) for trial in trials))),
     )
@@ -112,7 +113,7 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
 def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
     value = trial.value(identity.strategy)
     mixture = finite(read_json(folder / SUMMARY).get(f"mixture_{identity.metric}"))
-    seconds = trial.effort.seconds + _at_work(trial, folder)
+    at_work = _at_work(trial, folder)
     return TrialRow(
         trial=trial.name,
         state=trial.state,
@@ -121,12 +122,12 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
         value=value,
         best_epoch=None if value is None else trial.values.index(value) + 1,
         epochs=len(trial.values),
-        seconds=seconds,
+        seconds=trial.effort.seconds + at_work,
         gain=_gain(value, mixture, identity.direction),
         objective=identity.metric,
         metrics=Later(partial(_metrics, trial, identity, folder)),
         reports=trial.values,
-        gpu_hours=gpu_hours(seconds, gpus),
+        gpu_hours=gpu_hours(trial.effort.held(at_work), gpus),
         node=trial.effort.node,
         restarts=max(trial.effort.starts - 1 - len(trial.pauses), 0),
         pauses=tuple(pause.epoch for pause in trial.pauses),

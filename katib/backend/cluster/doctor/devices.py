@@ -3,28 +3,63 @@
 from collections.abc import Iterator, Sequence
 
 from katib.backend.cluster.answers import ForbiddenError, NoKindError
+from katib.backend.cluster.doctor.nodes import usable
 from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok, warning
-from katib.backend.cluster.kinds import CLAIM_TEMPLATE, DEVICE_CLASS, DRA_VERSIONS, RESOURCE_SLICE, Kind, name_of
-from katib.backend.cluster.objects import Node
+from katib.backend.cluster.kinds import CLAIM_TEMPLATE, DEVICE_CLASS, DRA_VERSIONS, NODE, RESOURCE_SLICE, Kind, name_of
+from katib.backend.cluster.objects import Node, read_node
 from katib.errors import nearest
-from katib.gpus import is_gpu
+from katib.gpus import GPU_RESOURCE, is_gpu
 from katib.tree import Tree, at, items_at, text_at
 
-CHECK = "GPU claim"
+CHECK, CHECK_SHARING = "GPU claim", "GPU sharing"
 NO_POD = "trial pods wait for ever: nothing makes their claim"
 
 
 def sharing(context: DoctorContext) -> Iterator[Result]:
-    """Checks that a trial asks for no more slices or replicas of a GPU than one, which is all that it can use."""
+    """Checks that a trial asks for one slice or replica of a GPU, which is all it can use, and how that is shared."""
     need = context.gpus
     if need.count > 1 and "/mig-" in need.resource:
         problem = f"a trial asks for {need.count} of {need.resource}, and a CUDA process uses one MIG slice"
         fix = "resources.gpus: 1 in k8s/site.yaml, or a larger slice"
-        yield error("GPU sharing", problem, "the others are held and do nothing", fix)
+        yield error(CHECK_SHARING, problem, "the others are held and do nothing", fix)
     elif need.count > 1 and need.resource.endswith(".shared"):
         problem = f"a trial asks for {need.count} of {need.resource}, which may be replicas of one GPU"
         fix = "resources.gpus: 1 in k8s/site.yaml, and trials_per_gpu"
-        yield warning("GPU sharing", problem, "it gets no more of the GPU than by one", fix)
+        yield warning(CHECK_SHARING, problem, "it gets no more of the GPU than by one", fix)
+    elif need.count and "/mig-" not in need.resource:
+        yield from _shared(context)
+
+
+def _shared(context: DoctorContext) -> Iterator[Result]:
+    """Compares the trials on a GPU with the labels of GPU feature discovery, and says what time-slicing means.
+
+    The device plugin gives each client of MPS its part of the memory; time-slicing gives each all of it.
+    """
+    trials = context.gpus.trials_per_gpu
+    try:
+        everywhere = [read_node(item) for item in context.cluster.list(NODE)]
+    except ForbiddenError:
+        everywhere = []
+    nodes = usable(everywhere, context.admitted)[1] if everywhere else []
+    told = [node.labels for node in nodes if node.allocatable.get(context.gpus.resource, "0") != "0"]
+    replicas = {int(text) for labels in told if (text := labels.get(f"{GPU_RESOURCE}.replicas", "")).isdecimal()} - {0}
+    if other := sorted(replicas - {trials}):
+        problem = f"nodes offer each GPU {other[0]} times ({GPU_RESOURCE}.replicas), and trials_per_gpu is {trials}"
+        effect = "GPU-hours, plan and budget count what the site says"
+        yield warning(CHECK_SHARING, problem, effect, f"resources.trials_per_gpu: {other[0]} in k8s/site.yaml")
+    if max([trials, *replicas]) == 1:
+        return
+    by = {labels.get(f"{GPU_RESOURCE}.sharing-strategy", "") for labels in told}
+    if by == {"mps"}:
+        yield ok(CHECK_SHARING, f"trials share a GPU by MPS, {trials} on each, each with its part of the memory")
+        return
+    sizes = [int(text) for labels in told if (text := labels.get(f"{GPU_RESOURCE}.memory", "")).isdecimal()]
+    part = f", {min(sizes) * (1 << 20) / trials / 1e9:.2g} GB for each" if sizes else ""
+    how = "by time-slicing" if "time-slicing" in by else "by time-slicing, unless an administrator says MPS"
+    problem = f"trials share a GPU {how}, {trials} on each{part}"
+    effect = "it keeps no memory apart: a trial that takes too much ends the others, too, out of memory"
+    fix = "let batch_size fit (python -m trainer describe says the memory of a step), or share by MPS or MIG"
+    yield warning(CHECK_SHARING, problem, effect, fix)
 
 
 def lacking(nodes: Sequence[Node], everywhere: Sequence[Node], resource: str) -> Result | None:

@@ -120,6 +120,42 @@ def test_a_user_id_lies_in_the_range_that_openshift_tells(text: str, inside: boo
     assert ("user" not in found(objects)) == inside
 
 
+SHARED = {**SITE.resources.model_dump(), "trials_per_gpu": 4}
+
+
+@pytest.mark.parametrize(
+    ("replicas", "strategy", "resources", "status", "words"),
+    [
+        ("4", "time-slicing", SHARED, "warning", "by time-slicing, 4 on each, 21 GB for each"),
+        ("", "", SHARED, "warning", "by time-slicing, unless an administrator says MPS"),
+        ("4", "mps", SHARED, "ok", "by MPS, 4 on each, each with its part of the memory"),
+        (
+            "8",
+            "mps",
+            SHARED,
+            "warning",
+            "nodes offer each GPU 8 times (nvidia.com/gpu.replicas), and trials_per_gpu is 4",
+        ),
+        ("4", "mps", SITE.resources.model_dump(), "warning", "offer each GPU 4 times"),
+        ("1", "none", SITE.resources.model_dump(), "", ""),
+        ("0", "none", SITE.resources.model_dump(), "", ""),
+        ("nonsense", "", SITE.resources.model_dump(), "", ""),
+        ("", "", SHARED | {"gpu_resource": "nvidia.com/mig-1g.10gb"}, "", ""),
+    ],
+)
+def test_what_trials_share_a_gpu_by_is_told(
+    replicas: str, strategy: str, resources: Any, status: str, words: str
+) -> None:
+    """By time-slicing a trial may take the memory of the others; MPS and MIG keep it apart."""
+    objects, site = fit_cluster(), Site.model_validate(SITE.model_dump() | {"resources": resources})
+    labels = {"replicas": replicas, "sharing-strategy": strategy, "memory": "81920"}
+    node = copy.deepcopy(objects[NODE, "gpu1"])
+    node["metadata"]["labels"] = {f"nvidia.com/gpu.{name}": text for name, text in labels.items() if text}
+    results = examine(DoctorContext(Objects({**objects, (NODE, "gpu1"): node}), site, [manifest(site)]))
+    told = next((each for each in results if each.check == "GPU sharing"), None)
+    assert (told.status if told else "", words in (told.problem if told else "")) == (status, True)
+
+
 def test_a_pool_without_nodes_is_no_error_where_something_adds_them() -> None:
     objects = fit_cluster()
     del objects[NODE, "gpu1"]

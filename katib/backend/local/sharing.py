@@ -1,0 +1,92 @@
+"""Says what it means that trials share a GPU here; the trainer's `describe` says how much memory each of them needs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from katib.backend.local.devices import Gpu, has_mps, told
+from katib.backend.local.launch import Launcher
+from katib.errors import ManifestError
+from katib.manifest.command import flags_in, is_trainer
+from katib.trainer_contract import Flags, run_trainer
+from katib.trainer_flags import fields_in, flag_of
+
+HALF = ("bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """So many `trials` at a time on a GPU; amounts of memory are bytes, None where unknown."""
+
+    trials: int
+    each: int | None
+    """What the step of a trial needs, with the largest values of the search."""
+    memory: int | None
+    """What the smallest shared GPU has."""
+    mps: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether the trials fit into the memory together, as far as that is known."""
+        return self.each is None or self.memory is None or self.trials * self.each <= self.memory
+
+    def __str__(self) -> str:
+        amount = f"of {self.memory / 1e9:.3g} GB" if self.memory else "of an amount that nvidia-smi does not tell"
+        each = f"about {self.each / 1e9:.2g} GB each {amount}" if self.each else "each of an amount that is not known"
+        if self.fits:
+            how = "by MPS" if self.mps else "by turns"
+            return (
+                f"{self.trials} trials share a GPU {how}, and its memory ({each}, without CUDA's own): one that takes"
+                " too much ends the others, too; GPU-hours are divided"
+            )
+        most = (self.memory or 0) // (self.each or 1)
+        fix = f"SLOTS={most} fits" if most > 1 else "leave SLOTS out"
+        return f"{self.trials} trials on a GPU need more memory than it has ({each}): {fix}, or lower the batch size"
+
+
+def sharing(launcher: Launcher) -> Sharing | None:
+    """Returns what it means that trials share a GPU; None where each has its own.
+
+    Raises ManifestError where a GPU admits one process only, or with the trainer's message where it could not train.
+    """
+    shared = {device for device in launcher.slots if device is not None and launcher.sharers(device) > 1}
+    if not shared:
+        return None
+    trials, found, mps = max(map(launcher.sharers, shared)), told(shared), has_mps()
+    if not mps and (closed := next((gpu for gpu in found if gpu.exclusive), None)):
+        raise ManifestError(
+            f"SLOTS={trials} (--slots): the GPU {closed.uuid} admits one process only (compute mode Exclusive_Process);"
+            " start MPS (nvidia-cuda-mps-control -d), or leave SLOTS out"
+        )
+    return Sharing(trials, _step(launcher), _least(found), mps)
+
+
+def _least(found: Sequence[Gpu]) -> int | None:
+    """Returns the memory of the smallest GPU; None where that of one is not known."""
+    return min((gpu.memory or 0 for gpu in found), default=0) or None
+
+
+def _step(launcher: Launcher) -> int | None:
+    """Returns the bytes of a training step with the largest values; None for a program of which that is not known."""
+    parameters = launcher.experiment.search.parameters
+    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in parameters}
+    launch = launcher.launch("sharing", highest, next(filter(None, launcher.slots)))
+    given = flags_in(launch.argv)
+    # The words of a shell's command line cannot be read, and describe counts in fp32.
+    if not is_trainer(launch.argv) or "trainer" not in launch.argv or _word(given, "--precision") in HALF:
+        return None
+    words = [*launch.argv[: launch.argv.index("trainer") + 1], "describe", "--json"]
+    for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS):
+        words += [flag, *given[flag]] if flag in given else []
+    sizes = [size for flag in (Flags.BATCH_SIZE, Flags.MICRO_BATCH) if (size := _word(given, flag)).isdecimal()]
+    words += [Flags.BATCH_SIZE, min(sizes, key=int)] if sizes else []
+    words += [word for name, text in fields_in(given).items() for word in (flag_of(name), text)]
+    answer = run_trainer(words, launch.env)
+    if answer.code:
+        raise ManifestError(f"{launcher.experiment.name}: {answer.problem}")
+    return int(json.loads(answer.output)["memory"])
+
+
+def _word(given: Mapping[str, Sequence[str]], flag: str) -> str:
+    """Returns the value of a flag; empty where it has none."""
+    return next(iter(given.get(flag, ())), "")
