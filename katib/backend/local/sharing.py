@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from katib.backend.local.devices import Gpu, has_mps, told
-from katib.backend.local.launch import Launcher
+from katib.backend.local.launch import Launch, Launcher
 from katib.errors import ManifestError
 from katib.manifest.command import flags_in, is_trainer
 from katib.trainer_contract import Flags, run_trainer
@@ -20,28 +20,39 @@ class Sharing:
 
     trials: int
     each: int | None
-    """What the step of a trial needs, with the largest values of the search."""
+    """What the step of a trial needs in fp32, with the largest values of the search."""
     memory: int | None
     """What the smallest shared GPU has."""
     mps: bool = False
+    half: bool = False
+    """Whether it computes in half precision, which takes half of that at the least, and all of it at the most."""
 
     @property
     def fits(self) -> bool:
-        """Whether the trials fit into the memory together, as far as that is known."""
-        return self.each is None or self.memory is None or self.trials * self.each <= self.memory
+        """Whether the trials may fit into the memory together, as far as that is known."""
+        return self.memory is None or self.trials * self._least <= self.memory
+
+    @property
+    def _least(self) -> float:
+        return (self.each or 0) / (2 if self.half else 1)
 
     def __str__(self) -> str:
         amount = f"of {self.memory / 1e9:.3g} GB" if self.memory else "of an amount that nvidia-smi does not tell"
-        each = f"about {self.each / 1e9:.2g} GB each {amount}" if self.each else "each of an amount that is not known"
+        from_half = f"{self._least / 1e9:.2g} to " if self.half else ""
+        known = f"about {from_half}{(self.each or 0) / 1e9:.2g} GB each {amount}"
+        each = known if self.each else "how much of it each needs is not known"
         if self.fits:
             how = "by MPS" if self.mps else "by turns"
             return (
                 f"{self.trials} trials share a GPU {how}, and its memory ({each}, without CUDA's own): one that takes"
                 " too much ends the others, too; GPU-hours are divided"
             )
-        most = (self.memory or 0) // (self.each or 1)
+        most = int((self.memory or 0) / (self._least or 1))
         fix = f"SLOTS={most} fits" if most > 1 else "leave SLOTS out"
-        return f"{self.trials} trials on a GPU need more memory than it has ({each}): {fix}, or lower the batch size"
+        return (
+            f"{self.trials} trials on a GPU need more memory than it has ({each}): {fix}, or a smaller micro_batch"
+            " among the spec's `fixed`, with the same result"
+        )
 
 
 def sharing(launcher: Launcher) -> Sharing | None:
@@ -58,7 +69,8 @@ def sharing(launcher: Launcher) -> Sharing | None:
             f"SLOTS={trials} (--slots): the GPU {closed.uuid} admits one process only (compute mode Exclusive_Process);"
             " start MPS (nvidia-cuda-mps-control -d), or leave SLOTS out"
         )
-    return Sharing(trials, _step(launcher), _least(found), mps)
+    given = flags_in(_largest(launcher).argv)
+    return Sharing(trials, _step(launcher), _least(found), mps, half=_word(given, "--precision") in HALF)
 
 
 def _least(found: Sequence[Gpu]) -> int | None:
@@ -68,12 +80,10 @@ def _least(found: Sequence[Gpu]) -> int | None:
 
 def _step(launcher: Launcher) -> int | None:
     """Returns the bytes of a training step with the largest values; None for a program of which that is not known."""
-    parameters = launcher.experiment.search.parameters
-    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in parameters}
-    launch = launcher.launch("sharing", highest, next(filter(None, launcher.slots)))
+    launch = _largest(launcher)
     given = flags_in(launch.argv)
-    # The words of a shell's command line cannot be read, and describe counts in fp32.
-    if not is_trainer(launch.argv) or "trainer" not in launch.argv or _word(given, "--precision") in HALF:
+    # The words of a shell's command line cannot be read.
+    if not is_trainer(launch.argv) or "trainer" not in launch.argv:
         return None
     words = [*launch.argv[: launch.argv.index("trainer") + 1], "describe", "--json"]
     for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS):
@@ -85,6 +95,13 @@ def _step(launcher: Launcher) -> int | None:
     if answer.code:
         raise ManifestError(f"{launcher.experiment.name}: {answer.problem}")
     return int(json.loads(answer.output)["memory"])
+
+
+def _largest(launcher: Launcher) -> Launch:
+    """Returns the command of a trial with the largest values of the search."""
+    parameters = launcher.experiment.search.parameters
+    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in parameters}
+    return launcher.launch("sharing", highest, launcher.slots[0])
 
 
 def _word(given: Mapping[str, Sequence[str]], flag: str) -> str:

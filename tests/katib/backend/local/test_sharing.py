@@ -139,16 +139,20 @@ def test_trials_that_do_not_fit_together_are_asked_about(machine: Machine, rig: 
     one = Sharing(4, int(30e9), 81920 << 20)
     assert not one.fits
     assert str(one) == (
-        "4 trials on a GPU need more memory than it has (about 30 GB each of 85.9 GB): SLOTS=2 fits, or lower the batch"
-        " size"
+        "4 trials on a GPU need more memory than it has (about 30 GB each of 85.9 GB): SLOTS=2 fits, or a smaller"
+        " micro_batch among the spec's `fixed`, with the same result"
     )
     assert "leave SLOTS out" in str(replace(one, each=int(50e9)))
     assert replace(one, trials=2).fits
     assert replace(one, memory=None).fits
+    half = replace(one, trials=3, half=True)
+    assert half.fits
+    assert "(about 15 to 30 GB each of 85.9 GB, without" in str(half)
+    assert "SLOTS=5 fits" in str(replace(half, trials=6))
     monkeypatch.setattr("katib.cli.local.sharing", lambda start: one)
     refused = rig.run(on_gpus(parallelTrialCount=2), "--slots", "2")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "SLOTS=2 fits, or lower the batch size, YES=1 (--yes) starts it all the same" in refused.stderr
+    assert "with the same result, YES=1 (--yes) starts it all the same" in refused.stderr
     assert not rig.out.exists()
 
 
@@ -159,7 +163,7 @@ def test_a_budget_ends_when_the_gpu_is_used_up_and_not_when_its_trials_are(machi
     search["metadata"]["annotations"] = {ANNOTATION: repr(1.0 / 3600)}
     done = rig.run(search, "--slots", "2")
     assert done.returncode == 0
-    assert "note: 2 trials share a GPU by turns, and its memory (each of an amount that is not known" in done.stdout
+    assert "note: 2 trials share a GPU by turns, and its memory (how much of it each needs is not known" in done.stdout
     assert "budget spent: 0.0003 of 0.000277778 GPU-hours" in done.stderr
     table = read_table(rig.out, "test")
     assert 1.0 <= 3600 * table.hours_used < 2.0
