@@ -3,14 +3,16 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from katib.backend.local import sharing as module
 from katib.backend.local.devices import Gpu, gpus, told
+from katib.backend.local.gpu_budget import GpuBudget
 from katib.backend.local.launch import Launcher, launcher
-from katib.backend.local.record import Effort, read
+from katib.backend.local.record import Effort, Trial, read
 from katib.backend.local.sharing import Sharing, sharing
 from katib.backend.local.table import read_table
 from katib.errors import ManifestError
@@ -189,3 +191,12 @@ def test_a_record_of_an_earlier_version_counts_whole_gpus() -> None:
     shared = effort.begun(0.0, gpu=True, sharers=4)
     assert shared.held(8.0) == 12.0
     assert shared.ended(8.0, failed=False).held() == 12.0
+
+
+@pytest.mark.parametrize(("sharers", "left"), [(2, 3000.0), (1, 1200.0)])
+def test_a_budget_lasts_longer_where_its_trials_share_a_gpu(sharers: int, left: float) -> None:
+    """Two trials that have run for 600 s each: of an hour, 3000 s are left to them on one GPU, 1200 s on two."""
+    names = ("a", "b")
+    trials = {name: Trial(0, name, {}, effort=Effort(sharers=sharers)) for name in names}
+    running: Any = {name: SimpleNamespace(process=SimpleNamespace(seconds=600.0)) for name in names}
+    assert GpuBudget(1.0, 1).lasts(trials, running) == pytest.approx(left)
