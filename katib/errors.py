@@ -35,6 +35,10 @@ class FolderError(SepsweepError):
     """A folder that the user named is missing, empty, or cannot be written."""
 
 
+class NotifyError(SepsweepError):
+    """Whom to notify is no address and no command, or is not for typing."""
+
+
 class CostError(SepsweepError):
     """A search would cost more than the user can have meant, and there is no terminal to ask on."""
 

@@ -16,11 +16,12 @@ from katib.backend.local.sharing import sharing
 from katib.backend.local.table import read_table
 from katib.check.manifest import require_sound
 from katib.cli._bundles import Changes, bundled
-from katib.cli.options import Out, SiteFile, Slots, Yes
+from katib.cli.options import Notify, Out, SiteFile, Slots, Yes
 from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
+from katib.notify import recipient
 from katib.program import as_typed
 from katib.site import Site, load_site
 from katib.spec import is_spec, load_spec, specs
@@ -43,6 +44,7 @@ def local(
     out: Out = Path("runs"),
     site: SiteFile = None,
     slots: Slots = 1,
+    notify: Notify = None,
     yes: Yes = False,
 ) -> int:
     """Runs the Experiment of MODEL, or that of a spec or manifest FILE, on this machine.
@@ -51,6 +53,7 @@ def local(
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
+    told = None if notify is None else recipient(notify)
     if _is_manifest(search):
         manifest, source = _read(Path(search), changes.overrides, site), search
     else:
@@ -66,7 +69,7 @@ def local(
         say(f"note: SLOTS={slots}: none share a GPU: each of the {len(start.slots)} at a time (PARALLEL=) has its own")
     if not is_begun(start) and (found := pace(start)) is not None:
         _ask(f"{found}; PRESET=debug trains a small model", yes)
-    halt = run(start, manifest)
+    halt = run(start, manifest, told)
     return _close(out, start.experiment.name, halt)
 
 

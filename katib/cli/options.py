@@ -30,6 +30,9 @@ Out = Annotated[Path, typer.Option(help="runs folder (one sub-folder per experim
 OnCluster = Annotated[bool, typer.Option("--cluster", help="use the cluster, not this machine")]
 Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
 Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
+Notify = Annotated[
+    str | None, typer.Option(help="whom to tell of events: a command, an address, or @FILE with one of them")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

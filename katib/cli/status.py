@@ -9,7 +9,9 @@ from katib.backend.cluster.status import Curves, read_progress
 from katib.backend.cluster.view import print_progress, records
 from katib.backend.cluster.watching import watch as show_live
 from katib.cli._bundles import Reached, bundled
-from katib.cli.options import Json
+from katib.cli.options import Json, Notify
+from katib.errors import NotifyError
+from katib.notify import recipient
 from katib.spec import search_name
 from katib.terminal import output
 
@@ -19,13 +21,17 @@ def status(
     reached: Reached,
     model: Annotated[str, typer.Argument(metavar="[MODEL]", help="model or experiment; default: all of ours")] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="keep showing it until Ctrl-C")] = False,
+    notify: Notify = None,
     as_json: Json = False,
 ) -> None:
     """Shows the namespace's searches with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
+    told = None if notify is None else recipient(notify)
+    if told and not watch:
+        raise NotifyError("--notify: only who watches can tell; add --watch (-w, WATCH=1)")
     cluster = reached.cluster
     name = search_name(model) if model else None
     if watch:
-        show_live(cluster, name, output())
+        show_live(cluster, name, output(), told)
         return
     searches = read_progress(cluster, Curves(), name)
     if as_json:

@@ -101,6 +101,15 @@ CALLS = {
     "render convtasnet --preset Debug": "preset 'Debug' is unknown, valid: paper, debug",
     "render convtasnet --site none.yaml": "none.yaml: cannot be read (No such file or directory)",
     "render convtasnet --site .": ".: cannot be read (Is a directory)",
+    # whom to tell
+    "local demo --notify": "local: --notify has no value; give it one or leave it out",
+    "local demo --notify ''": "local: --notify is empty; give it a value or leave it out",
+    "local demo --notify nosuchprogram": "--notify: no program 'nosuchprogram'; give a command, or an address with https://",
+    "local demo --notify ftp://x.org/y": "--notify: takes http:// and https:// only, such as https://ntfy.sh/TOPIC",
+    "local demo --notify https://hooks.slack.com/services/x": "is a secret, which `ps` would show; write it into a file",
+    "local demo --notify @nosuch": "--notify @nosuch: cannot be read (No such file or directory)",
+    "status --notify true": "--notify: only who watches can tell; add --watch (-w, WATCH=1)",
+    "status --notify https://": "--notify: is no address; such as https://ntfy.sh/TOPIC",
     # numbers
     "render convtasnet --epochs 10k": f"render: --epochs '10k': {WHOLE}",
     "render convtasnet --epochs 1e3": f"render: --epochs '1e3': {WHOLE}",

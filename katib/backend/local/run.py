@@ -22,10 +22,12 @@ from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
 from katib.backend.local.requeue import requeue
 from katib.backend.local.store import Store
+from katib.backend.local.telling import Telling
 from katib.backend.local.warm_start import earlier_trials
 from katib.errors import FolderError, ManifestError
 from katib.files import write_whole
 from katib.manifest.diff import changes
+from katib.notify import Notifier, Recipient
 from katib.search.history import Observation
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stop_rules import stop_rule
@@ -39,10 +41,11 @@ BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 """What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
 
 
-def run(launcher: Launcher, manifest: str) -> Halt | None:
+def run(launcher: Launcher, manifest: str, notify: Recipient | None = None) -> Halt | None:
     """Runs or resumes the search; `manifest` is the text of its Experiment. Returns None where it reached its end.
 
-    Raises ManifestError and FolderError before anything is written, EngineError where writing fails.
+    `notify` is told of its events. Raises ManifestError and FolderError before anything is written, EngineError where
+    writing fails.
     """
     experiment = launcher.experiment
     sampler(experiment.search)
@@ -58,7 +61,13 @@ def run(launcher: Launcher, manifest: str) -> Halt | None:
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.template.grace_seconds, view.say):
                 view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
-            return Engine(launcher, store, view, earlier).run()
+            if notify is None:
+                return Engine(launcher, store, view, earlier).run()
+            telling = Telling(view, Notifier(notify), experiment)
+            telling.begin(store.trials())
+            halt = Engine(launcher, store, telling, earlier).run()
+            telling.end(store.trials(), halt)
+            return halt
         finally:
             store.close()
 
