@@ -1,5 +1,6 @@
 """Has the news of a cluster's searches told by the process that watches them, so that no secret reaches the cluster."""
 
+import time
 from collections.abc import Sequence
 
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
@@ -46,4 +47,5 @@ class Telling:
 
 def _standing(row: LiveTrial) -> Standing:
     reason = str(row.cause or "") or row.trial.message
-    return Standing(row.trial.state, row.best, reason)
+    silence = row.heartbeat.silence(time.time()) if row.heartbeat else ""
+    return Standing(row.trial.state, row.best, reason, silence)

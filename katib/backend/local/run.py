@@ -63,7 +63,7 @@ def run(launcher: Launcher, manifest: str, notify: Recipient | None = None) -> H
                 view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
             if notify is None:
                 return Engine(launcher, store, view, earlier).run()
-            telling = Telling(view, Notifier(notify), experiment)
+            telling = Telling(view, Notifier(notify), experiment, launcher.folder)
             telling.begin(store.trials())
             halt = Engine(launcher, store, telling, earlier).run()
             telling.end(store.trials(), halt)

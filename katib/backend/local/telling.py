@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 
 from katib.backend.local.ending import Halt
+from katib.backend.local.live import heartbeats
 from katib.backend.local.record import Trial
 from katib.backend.local.view import Lines, View
 from katib.backend.news import Search, Standing, beginning, ending, news
@@ -18,9 +20,9 @@ LOOK_SECONDS, LONGEST_SECONDS = 1.0, 60.0
 class Telling(Lines):
     """A view that shows what another one does, and tells the news by a notifier."""
 
-    def __init__(self, view: View, notifier: Notifier, experiment: Experiment) -> None:
+    def __init__(self, view: View, notifier: Notifier, experiment: Experiment, folder: Path) -> None:
         super().__init__(experiment)
-        self._view, self._notifier = view, notifier
+        self._view, self._notifier, self._folder = view, notifier, folder
         self._strategy = experiment.strategy
         search = experiment.search
         self._search = Search(
@@ -61,7 +63,9 @@ class Telling(Lines):
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        self._tell({trial.name: self._standing(trial) for trial in trials})
+        now = time.time()
+        silences = {name: beat.silence(now) for name, beat in heartbeats(trials, self._folder).items()}
+        self._tell({trial.name: self._standing(trial, silences.get(trial.name, "")) for trial in trials})
 
     def begin(self, trials: Sequence[Trial]) -> None:
         """Tells that the search begins with these trials."""
@@ -86,5 +90,5 @@ class Telling(Lines):
         if problem := self._notifier.problem():
             self._view.say(f"note: {problem}")
 
-    def _standing(self, trial: Trial) -> Standing:
-        return Standing(trial.state, trial.value(self._strategy), trial.stop or trial.reason)
+    def _standing(self, trial: Trial, silence: str = "") -> Standing:
+        return Standing(trial.state, trial.value(self._strategy), trial.stop or trial.reason, silence)

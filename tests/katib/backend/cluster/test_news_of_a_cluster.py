@@ -1,9 +1,11 @@
 """Who watches a cluster tells its news: from the objects of searches to what a real server gets."""
 
+import time
 from dataclasses import replace
 
 from katib.backend.cluster.live import Progress
 from katib.backend.cluster.telling import Telling
+from katib.heartbeat import Heartbeat
 from katib.notify import Notifier, recipient
 from tests.katib.backend.cluster.test_status_screen import CAUSE, made
 from tests.katib.hook import hook
@@ -45,6 +47,20 @@ def test_the_first_look_is_no_news_and_each_event_after_it_is_told_once() -> Non
     assert server.texts[4:] == [
         f"series3-dprnn: has ended, 3 of {planned(first)} trials ended, best val_si_snr 5.25 dB by {names[0]}"
     ]
+
+
+def test_a_training_without_a_step_is_told_once() -> None:
+    item = changed(made("series3-dprnn", 1), 0, state="Running", cause=None)
+    steps = Heartbeat(3, 100, 120, 4000, False, time.time(), 0.5, 8.0, 2000.0)
+    with hook() as server:
+        telling = Telling(Notifier(recipient(f"{server.url}/topic")))
+        for stepped in (steps.stepped, steps.stepped - 720, steps.stepped - 730):
+            telling.look([changed(item, 0, heartbeat=replace(steps, stepped=stepped))])
+        telling.close()
+    (text,) = server.texts[1:]
+    assert text == (
+        f"series3-dprnn: {item.rows[0].trial.name} is silent: no step for 12 min, after step 120 of 4000 of epoch 3"
+    )
 
 
 def planned(item: Progress) -> int:
