@@ -44,6 +44,7 @@ takes.confirm := @EXPERIMENT @MODEL DATA OUT SEEDS TOP BASELINE $(cluster) CLUST
 takes.extend := @EXPERIMENT @MODEL EPOCHS DATA OUT TOP $(cluster) CLUSTER YES JSON
 takes.arch := @MODEL EXPERIMENT DATA OUT SEEDS $(cluster) CLUSTER YES JSON
 takes.fetch := @EXPERIMENT TOP TRIAL TO EXPORT DATA OUT $(cluster) CLUSTER
+takes.watch := OUT PORT PRICE $(cluster) CLUSTER
 takes.ui := @EXPERIMENT OUT PORT $(cluster) CLUSTER
 takes.install-katib := OVERLAY CONTEXT YES
 takes.images := REGISTRY SITE PUSH YES BUILD_ARGS
@@ -60,7 +61,7 @@ takes.delete := @MODEL NAME OUT $(cluster) RUNS UNSAVED YES
 switches := ANEW CLUSTER DRY_RUN FAILED FOLLOW JSON PUSH RUNS STRICT UNSAVED WATCH YES
 lists := BUILD_ARGS RANGES
 override anywhere := PYTHON CONSTRAINTS SHELL .SHELLFLAGS MAKE MAKEFLAGS MFLAGS GNUMAKEFLAGS MAKEFILES MAKEOVERRIDES MAKELEVEL
-override verbs := demo init render check corpus corpus-check pack local again plan results log best confirm extend arch report sweep ui fetch
+override verbs := demo init render check corpus corpus-check pack local again plan results log best confirm extend arch report sweep watch ui fetch
 override verbs += install-katib images claims data doctor deploy status logs pause resume stop delete
 override targets := help setup schemas test test-cluster lint bench bench-search clean $(verbs)
 .PHONY: $(targets)
@@ -155,6 +156,7 @@ check: $(control) ## every defect of the Experiment manifest FILE=, offline (STR
 sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
 results: $(control) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
 report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
+watch: $(control) ## one live page of all searches: events, lanes, curves, trials (PORT= PRICE= CLUSTER=1)
 ui: $(control) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
 best: $(control) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
 confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)

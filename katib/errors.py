@@ -55,6 +55,10 @@ class RecordError(EngineError):
     exit_code = 2
 
 
+class PageError(SepsweepError):
+    """A page cannot be served on this machine."""
+
+
 class ClusterError(SepsweepError):
     """The cluster refused or could not be reached."""
 

@@ -18,7 +18,7 @@ CHECKOUT = (ROOT / "pyproject.toml").is_file()
 SITE = Path("k8s", "site.yaml")
 GROUPS = {
     "Start": ("demo", "corpus", "corpus-check", "pack", "init", "plan", "render", "check", "local", "again", "sweep"),
-    "Look": ("results", "report", "ui"),
+    "Look": ("watch", "results", "report", "ui"),
     "Conclude": ("best", "confirm", "extend", "arch", "log", "fetch"),
     "Cluster": (
         *("doctor", "install-katib", "images", "claims", "data", "deploy"),

@@ -65,8 +65,8 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def open(self, file: Path, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Load `file` in a window of that size, and wait until all of it is there."""
+    def open(self, file: Path | str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Load `file`, or an address, in a window of that size, and wait until all of it is there."""
         phone = width < 600
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -79,12 +79,20 @@ class Page:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.call("Page.navigate", url=file.resolve().as_uri())
+        self.call("Page.navigate", url=file if isinstance(file, str) else file.resolve().as_uri())
         end = time.monotonic() + SECONDS
         while not self._happened("Page.loadEventFired"):
             assert time.monotonic() < end, f"{file} did not load in {SECONDS} s"
             self.events.append(json.loads(self._socket.recv()))
         self.wait_for_frames()
+
+    def wait_until(self, expression: str, seconds: float = SECONDS) -> Any:
+        """Returns the value of a JavaScript expression once it is true."""
+        end = time.monotonic() + seconds
+        while not (value := self.evaluate(expression)):
+            assert time.monotonic() < end, f"not true within {seconds} s: {expression}"
+            time.sleep(0.05)
+        return value
 
     def wait_for_frames(self) -> None:
         """Until what has happened can be seen."""

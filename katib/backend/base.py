@@ -98,5 +98,18 @@ class Backend(Protocol):
         Raises SepsweepError where it cannot be read.
         """
 
+    @property
+    def look_seconds(self) -> float:
+        """How often a look at an experiment may show something new, in s."""
+
+    def experiments(self) -> Sequence[str]:
+        """Returns the names of its experiments, the latest first. Raises SepsweepError where it cannot be reached."""
+
+    def version(self, experiment: str) -> str | None:
+        """Returns a text that is another one once `experiment` may have changed; None where only its table tells."""
+
+    def last_lines(self, experiment: str, trial: str, most: int) -> Sequence[str]:
+        """Returns at most so many of the last lines that a trial has printed; none where they are gone."""
+
     def page(self, experiment: str | None, port: int) -> AbstractContextManager[Page]:
         """Returns the page of `experiment`, or of the latest one or of all, at `port` of this machine."""

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from socketserver import ThreadingMixIn
 from types import TracebackType
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1"
 HTTP_PORT = 80
 """The port that a browser leaves out of the Host header."""
+MAX_THREADS = 32
 
 _ErrorInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -35,6 +37,26 @@ class PageServer(WSGIServer):
         """Prints the trace of an error of this program."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class ManyServer(ThreadingMixIn, PageServer):
+    """A server that answers several requests at a time, and waits for none of them when it ends."""
+
+    daemon_threads = True
+    block_on_close = False
+    free = threading.BoundedSemaphore(MAX_THREADS)
+
+    def process_request(self, request: object, client_address: object) -> None:
+        """Starts a thread for a request, as soon as there are few enough."""
+        self.free.acquire()
+        super().process_request(request, client_address)  # type: ignore[arg-type]
+
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        """Answers a request in its thread."""
+        try:
+            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
+        finally:
+            self.free.release()
 
 
 def listening(port: int, error: type[SepsweepError], kind: type[PageServer] = PageServer) -> PageServer:

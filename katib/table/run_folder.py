@@ -3,6 +3,7 @@
 The folder may be missing, or come from anybody and from any trainer. What cannot be read counts as missing.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +17,7 @@ from katib.trainer_contract import WANDB_ADDRESS
 from katib.untrusted import clean, finite
 
 _NO_METRICS = ("epoch", "time")
+_TAIL = 1 << 16
 
 Metrics = dict[str, tuple[Point, ...]]
 
@@ -92,6 +94,21 @@ def printed(output: Path, filters: Sequence[str], names: Iterable[str]) -> Metri
         return points(islice(found, foreign.MOST_EPOCHS))
     except OSError:
         return {}
+
+
+def last_lines(output: Path, most: int) -> list[str]:
+    """Returns the last lines of the output of a trial, at most `most`; none where it cannot be read.
+
+    Only its last 64 KiB are read, so that one of 10 GB takes no longer.
+    """
+    try:
+        with os.fdopen(foreign.open_file(output), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL))
+            found = file.read(_TAIL).decode(errors="replace").splitlines()
+    except OSError:
+        return []
+    return [clean(line) for line in found[-most:]]
 
 
 def points(reports: Iterable[Report]) -> Metrics:

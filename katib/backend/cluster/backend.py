@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
 from katib.backend.cluster.deployment import Deployment
-from katib.backend.cluster.kinds import Object, annotations_of, name_of
+from katib.backend.cluster.kinds import EXPERIMENT, OURS, Object, annotations_of, name_of
+from katib.backend.cluster.logs import read
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.searches import any_manifest
@@ -43,6 +45,7 @@ class ClusterBackend:
     out: Path
     """The runs folder of this machine, where tables of deleted searches are."""
     error: type[SepsweepError] = ClusterError
+    look_seconds = 5.0
 
     @cached_property
     def cluster(self) -> Cluster:
@@ -114,6 +117,21 @@ class ClusterBackend:
             bring_run(self.cluster, manifest, name, trial, Path(folder), self.context)
             yield Path(folder)
 
+    def experiments(self) -> list[str]:
+        """Returns the names of all Experiments of ours, the one that was created last first. Raises ClusterError."""
+        found = self.cluster.list(EXPERIMENT, OURS)
+        return [name_of(item) for item in sorted(found, key=_age, reverse=True)]
+
+    def version(self, experiment: str) -> None:
+        """Returns None: the metrics are in a store of Katib's that says nothing of changes."""
+
+    def last_lines(self, experiment: str, trial: str, most: int) -> list[str]:
+        """Returns the last lines in the log of the trial's newest pod; none where the pod is gone."""
+        try:
+            return list(deque(read(self.cluster, trial), most))
+        except ClusterError:
+            return []
+
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
         """Yields Katib's UI of `experiment`, or of all experiments. Raises ClusterError."""
@@ -123,6 +141,10 @@ class ClusterBackend:
         key = secrets.token_urlsafe()
         with guard_server(Cluster(self.site.katib_namespace, self.context), port, key) as server:
             yield KatibPage(server, path, key)
+
+
+def _age(item: Object) -> tuple[str, str]:
+    return str(item["metadata"].get("creationTimestamp", "")), name_of(item)
 
 
 def as_deployed(item: Object) -> Object:

@@ -7,11 +7,9 @@ credentials, so that no other port leads past it. The routes are those of katib/
 """
 
 import re
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hmac import compare_digest
-from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 from wsgiref.simple_server import WSGIServer
@@ -19,7 +17,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import KATIB_UI
-from katib.backend.own_page import PageServer, foreign, listening, origins, plain, serve_until_ended, unframed
+from katib.backend.own_page import ManyServer, foreign, listening, origins, plain, serve_until_ended, unframed
 from katib.errors import ClusterError
 from katib.untrusted import clean
 
@@ -38,27 +36,6 @@ PASSED_BACK = ("Content-Type", "Content-Length", "Cache-Control", "Last-Modified
 POLICY = "frame-ancestors 'none'; object-src 'none'"
 MAX_BODY, MAX_DIGITS, CHUNK = 4 << 20, 12, 1 << 16
 """Bytes of a request (an object may have 1.5 MiB in etcd), digits of their number, bytes of a piece of an answer."""
-MAX_THREADS = 32
-
-
-class GuardServer(ThreadingMixIn, PageServer):
-    """A server that answers several requests at a time, and waits for none of them when it ends."""
-
-    daemon_threads = True
-    block_on_close = False
-    free = threading.BoundedSemaphore(MAX_THREADS)
-
-    def process_request(self, request: object, client_address: object) -> None:
-        """Starts a thread for a request, as soon as there are few enough."""
-        self.free.acquire()
-        super().process_request(request, client_address)  # type: ignore[arg-type]
-
-    def process_request_thread(self, request: object, client_address: object) -> None:
-        """Answers a request in its thread."""
-        try:
-            super().process_request_thread(request, client_address)  # type: ignore[arg-type]
-        finally:
-            self.free.release()
 
 
 @dataclass(frozen=True)
@@ -86,7 +63,7 @@ def guard_server(cluster: Cluster, port: int, key: str) -> WSGIServer:
     Raises ClusterError where the UI cannot be reached, or the port is taken.
     """
     cluster.serves(KATIB_UI, ROOT)
-    server = listening(port, ClusterError, GuardServer)
+    server = listening(port, ClusterError, ManyServer)
     server.set_app(guarded(Relay(cluster), server.server_port, key))
     return server
 

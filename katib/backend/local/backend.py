@@ -12,7 +12,9 @@ from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, MANIFEST
 from katib.backend.local.table import experiments, find, read_table
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
+from katib.table.run_folder import last_lines
 from katib.table.trial_table import TrialTable
+from katib.trainer_contract import OUTPUT
 from katib.untrusted import read_text
 
 
@@ -22,6 +24,7 @@ class LocalBackend:
 
     out: Path
     error: type[SepsweepError] = FolderError
+    look_seconds = 1.0
 
     def has(self, experiment: str) -> bool:
         """Returns whether `experiment` has a folder."""
@@ -76,6 +79,20 @@ class LocalBackend:
             raise ResultError(f"{folder} is reached by a symbolic link, which may lead anywhere")
         yield folder
 
+    def experiments(self) -> list[str]:
+        """Returns the names of all searches with a study, the one that was written last first."""
+        changed = {name: _stamp(self.out / name / DATABASE)[0] for name in experiments(self.out)}
+        return sorted(changed, key=lambda name: (-changed[name], name))
+
+    def version(self, experiment: str) -> str:
+        """Returns when the study and its journal were written last, and how large they are."""
+        study = self.out / experiment / DATABASE
+        return repr([_stamp(study.with_name(study.name + ending)) for ending in ("", "-wal", "-journal")])
+
+    def last_lines(self, experiment: str, trial: str, most: int) -> list[str]:
+        """Returns the last lines of the trial's output."""
+        return last_lines(self.out / experiment / trial / OUTPUT, most)
+
     @contextmanager
     def page(self, experiment: str | None, port: int) -> Iterator[Page]:
         """Yields Optuna's dashboard of `experiment`, or of the latest one.
@@ -89,7 +106,16 @@ class LocalBackend:
             yield DashboardPage(server, name)
 
     def _latest(self) -> str:
-        names = experiments(self.out)
+        names = self.experiments()
         if not names:
             raise FolderError(f"{self.out}: no experiment there yet; `make local MODEL=...` starts one")
-        return max(names, key=lambda name: (self.out / name / DATABASE).stat().st_mtime)
+        return names[0]
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    """Returns when a file was written last, in ns, and its size; zeros where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,25 @@
+"""Serves one live page of all searches, here or on the cluster: how far they are, what happened, what comes."""
+
+from typing import Annotated
+
+import typer
+
+from katib.cli._bundles import Where, bundled
+from katib.cli.options import MOST
+from katib.watch.screen import Screens
+from katib.watch.server import WatchServer
+
+
+@bundled
+def watch(
+    where: Where,
+    port: Annotated[int, typer.Option(help="of the page on this machine", min=1, max=65535)] = 8090,
+    price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)] = None,
+) -> None:
+    """Serves a live, read-only page of every search below OUT, or of the namespace, on this machine until Ctrl-C.
+
+    It asks nothing of the network, changes nothing, and may be started and ended at any time.
+    """
+    with WatchServer(Screens(where.backend, price), port) as server:
+        print(f"{server.address}/ (Ctrl-C ends it; the searches go on)", flush=True)
+        server.serve()

@@ -1,0 +1,1 @@
+"""The live page: every search of a folder or a namespace, served to the browsers of this machine, read-only."""

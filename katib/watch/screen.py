@@ -1,0 +1,115 @@
+"""Reads a search for the page, never more often than a look is worth, and never while nobody looks.
+
+What cannot be read leaves the last state on the page, with a line that says so.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+
+from katib.backend.base import Backend
+from katib.conclude.remarks import remarks
+from katib.errors import SepsweepError
+from katib.table.trial_table import TrialTable
+from katib.watch.events import failed_last
+from katib.watch.looks import Looks
+from katib.watch.sections import PARTS, Section, Sections, notes
+from katib.watch.strip import headline, when
+from katib.watch.view import Curves, Tails, View
+
+TAIL_LINES = 10
+LIVE_SECONDS = 10
+"""How often a search is read whose record has not changed while a trial runs: its training time grows."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The sections of a search at one moment."""
+
+    sections: Sequence[Section]
+    headline: str = ""
+    """How many of its trials have ended; empty before it was read."""
+
+    @property
+    def tag(self) -> str:
+        """A text that another content changes."""
+        return sha256("".join(section.tag for section in self.sections).encode()).hexdigest()[:16]
+
+
+class Screen:
+    """One search as the page shows it. `price` is what an hour of a GPU costs."""
+
+    def __init__(self, backend: Backend, name: str, price: float | None = None) -> None:
+        self._backend, self._name, self._price = backend, name, price
+        self._curves, self._sections = Curves(), Sections(PARTS)
+        self._tails = Tails(lambda trial: backend.last_lines(name, trial, TAIL_LINES))
+        self._looks = Looks(self._look, backend.look_seconds)
+        self._version: str | None = None
+        self._table: TrialTable | None = None
+        self._read_at = 0.0
+        self.state: State | None = None
+        """What was seen last; None before the first look has ended."""
+
+    def look(self, patience: float) -> State | None:
+        """Returns the state now, or the last one where a look takes longer than `patience` in s; None without one."""
+        self._looks.wait(patience)
+        return self.state
+
+    def _look(self) -> None:
+        version = self._backend.version(self._name)
+        if version is not None and self._table and self._table.under_way:
+            version += str(int(time.time() / LIVE_SECONDS))
+        if version is None or version != self._version:
+            self._read(version)
+
+    def _read(self, version: str | None) -> None:
+        problem = ""
+        try:
+            self._table, self._read_at, self._version = self._backend.table(self._name), time.time(), version
+        except SepsweepError as error:
+            problem = str(error)
+            if self._table is not None:
+                problem += f"; what follows is what was there at {when(self._read_at, time.time())}"
+        except BaseException as error:
+            self.state = self.state or State([notes([f"{self._name}: cannot be shown ({type(error).__name__})"])])
+            raise
+        if self._table is None:
+            self.state = State([notes([problem])])
+            return
+        table = self._table
+        view = View(table, time.time(), self._curves.of(table), self._tails.of(failed_last(table)), self._price)
+        missing = [*([problem] if problem else []), *table.notes, *remarks(table)]
+        self.state = State([notes(missing), *self._sections.of(view)], headline(table))
+
+
+class Screens:
+    """The searches of a backend by name, the latest first; `price` is what an hour of a GPU costs."""
+
+    def __init__(self, backend: Backend, price: float | None = None) -> None:
+        self._make = partial(Screen, backend, price=price)
+        self._backend = backend
+        self._looks = Looks(self._look, backend.look_seconds)
+        self._screens: dict[str, Screen] | None = None
+        self.problem = ""
+        """Why the names could not be read the last time; empty where they could."""
+
+    @property
+    def seconds(self) -> float:
+        """How often a look is worth while."""
+        return self._backend.look_seconds
+
+    def all(self, patience: float) -> dict[str, Screen] | None:
+        """Returns the screens; those of the last look where it takes longer than `patience` in s, or fails."""
+        self._looks.wait(patience)
+        return self._screens
+
+    def _look(self) -> None:
+        try:
+            names = self._backend.experiments()
+        except SepsweepError as error:
+            self.problem = str(error)
+            return
+        known = self._screens or {}
+        self._screens, self.problem = {name: known.get(name) or self._make(name) for name in names}, ""

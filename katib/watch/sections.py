@@ -1,0 +1,97 @@
+"""Builds the sections of the page: pieces of HTML with a stable id each, which the page exchanges as they change.
+
+Names, reasons and lines of trials come from anybody; they reach the page through Jinja's escaping alone.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+
+import jinja2
+
+from katib.manifest.render import TEMPLATES
+from katib.report.tables import all_trials
+from katib.watch.events import events
+from katib.watch.strip import facts, when
+from katib.watch.view import View
+
+
+@dataclass(frozen=True)
+class Section:
+    """A piece of the page; `tag` is another one for another content."""
+
+    id: str
+    html: str
+
+    @property
+    def tag(self) -> str:
+        """The content in 12 letters."""
+        return sha256(self.html.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Builds the section `id`; it is built again only for another `key` of the view, or each time without one."""
+
+    id: str
+    build: Callable[[View], str]
+    key: Callable[[View], Hashable] | None = None
+
+
+class Sections:
+    """Builds all sections of a search, each as seldom as possible."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._kept: dict[str, tuple[Hashable, Section]] = {}
+
+    def of(self, view: View) -> list[Section]:
+        """Returns the sections in the order of the page."""
+        found = []
+        for part in self._parts:
+            key = part.key(view) if part.key else None
+            kept = self._kept.get(part.id)
+            if kept is None or part.key is None or kept[0] != key:
+                kept = key, Section(part.id, part.build(view))
+                self._kept[part.id] = kept
+            found.append(kept[1])
+        return found
+
+
+def notes(lines: Sequence[str]) -> Section:
+    """Returns the section that says what is missing; it is empty where nothing is."""
+    return Section("notes", html("notes", lines=lines))
+
+
+def html(macro: str, **values: object) -> str:
+    """Returns what a macro of watch_sections.html.j2 makes of `values`."""
+    return str(getattr(_macros(), macro)(**values))
+
+
+@cache
+def _macros() -> jinja2.environment.TemplateModule:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
+    )
+    return environment.get_template("watch_sections.html.j2").module
+
+
+def _strip(view: View) -> str:
+    return html("strip", facts=facts(view))
+
+
+def _events(view: View) -> str:
+    name = view.table.identity.name
+    return html("events", events=events(view), when=lambda time: when(time, view.now), prefix=f"{name}-")
+
+
+def _trials(view: View) -> str:
+    return html("trials", grid=all_trials(view.table), prefix=f"{view.table.identity.name}-")
+
+
+PARTS = (
+    Part("strip", _strip),
+    Part("events", _events),
+    Part("trials", _trials),
+)

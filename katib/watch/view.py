@@ -1,0 +1,96 @@
+"""What the sections of the page show: a search's table at one moment, and its curves with their times.
+
+The times of epochs are in files of the runs, which take long to read. Those of a trial are read again only when it has
+another epoch, and are kept as plain numbers, so that 2 000 trials of 100 epochs take a few megabytes.
+"""
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+
+from katib.table.trial_table import TrialRow, TrialTable
+from katib.trial import ENDED
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The objective of a trial by epoch; `times` are Unix times in s, NaN where they are unknown."""
+
+    steps: Sequence[int]
+    values: Sequence[float]
+    times: Sequence[float]
+
+    @property
+    def last_time(self) -> float | None:
+        """When its last epoch with a known time ended."""
+        return next((time for time in reversed(self.times) if isfinite(time)), None)
+
+
+NO_CURVE = Curve((), (), ())
+
+
+@dataclass(frozen=True)
+class View:
+    """A search at `now`, the Unix time in s."""
+
+    table: TrialTable
+    now: float
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    """By trial."""
+    tails: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The last lines of failed trials, by trial."""
+    price: float | None = None
+    """What an hour of a GPU costs."""
+
+    def curve(self, row: TrialRow) -> Curve:
+        """Returns the curve of a trial."""
+        return self.curves.get(row.trial, NO_CURVE)
+
+    def ended(self, row: TrialRow) -> float | None:
+        """Returns when a trial ended, as far as that is known; None while it is under way."""
+        if row.state not in ENDED:
+            return None
+        return row.ended or self.curve(row).last_time or row.started
+
+
+class Curves:
+    """Reads the curves of a search, and keeps them from one table to the next."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[tuple[str, int], Curve]] = {}
+
+    def of(self, table: TrialTable) -> dict[str, Curve]:
+        """Returns the curve of each trial."""
+        kept = {}
+        for row in table.rows:
+            key = (row.state, row.epochs)
+            known = self._kept.get(row.trial)
+            kept[row.trial] = known if known and known[0] == key else (key, _curve(row))
+        self._kept = kept
+        return {trial: curve for trial, (_, curve) in kept.items()}
+
+
+class Tails:
+    """Reads the last lines of the trials that failed last, once each."""
+
+    def __init__(self, read: Callable[[str], Sequence[str]]) -> None:
+        self._read = read
+        self._kept: dict[tuple[str, float | None], Sequence[str]] = {}
+
+    def of(self, rows: Sequence[TrialRow]) -> dict[str, Sequence[str]]:
+        """Returns the last lines of these trials."""
+        self._kept = {
+            key: self._kept[key] if key in self._kept else self._read(key[0])
+            for key in ((row.trial, row.ended) for row in rows)
+        }
+        return {trial: lines for (trial, _), lines in self._kept.items()}
+
+
+def _curve(row: TrialRow) -> Curve:
+    found = row.curve
+    return Curve(
+        array("l", (point.step for point in found)),
+        array("d", (point.value for point in found)),
+        array("d", (nan if point.time is None else point.time for point in found)),
+    )
