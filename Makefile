@@ -156,7 +156,7 @@ check: $(control) ## every defect of the Experiment manifest FILE=, offline (STR
 sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
 results: $(control) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
 report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
-watch: $(control) ## one live page of all searches: events, lanes, curves, trials (PORT= PRICE= CLUSTER=1)
+watch: $(control) ## one live page of all searches, read-only (PORT= PRICE= CLUSTER=1)
 ui: $(control) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
 best: $(control) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
 confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE=)

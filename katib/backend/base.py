@@ -108,6 +108,9 @@ class Backend(Protocol):
     def version(self, experiment: str) -> str | None:
         """Returns a text that is another one once `experiment` may have changed; None where only its table tells."""
 
+    def halted(self, experiment: str) -> str:
+        """Returns why a search with trials under way stands still, and how it goes on; empty where it does not."""
+
     def last_lines(self, experiment: str, trial: str, most: int) -> Sequence[str]:
         """Returns at most so many of the last lines that a trial has printed; none where they are gone."""
 

@@ -56,6 +56,8 @@ async function look() {
   for (const section of state.sections) if (section.html !== undefined) exchange(section);
   const ids = new Set(state.sections.map(section => section.id));
   for (const part of live.querySelectorAll(".part")) if (!ids.has(part.id)) part.remove();
+  // The address without a name shows the latest search, as soon as there is one.
+  if (!live.dataset.name && live.querySelector("#searches a")) return location.reload();
   document.title = state.title;
   tag = answer.headers.get("ETag");
 }
@@ -125,16 +127,10 @@ function filter() {
 function table(section) {
   const found = section.querySelector("table.sortable");
   if (!found) return;
-  if (!document.getElementById("filter")) {
-    const tools = document.createElement("div");
-    tools.className = "tools";
-    tools.innerHTML = '<input id="filter" type="search" placeholder="filter: a state, a name, a reason" aria-label="Filter the trials">';
-    section.before(tools);
-    tools.firstChild.addEventListener("input", filter);
-  }
   sort(found);
   filter();
 }
+live.addEventListener("input", event => { if (event.target.id === "filter") filter(); });
 live.addEventListener("click", event => {
   const head = event.target.closest("table.sortable thead th");
   if (!head) return;

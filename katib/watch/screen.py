@@ -12,6 +12,7 @@ from hashlib import sha256
 from katib.backend.base import Backend
 from katib.conclude.remarks import remarks
 from katib.errors import SepsweepError
+from katib.program import as_typed
 from katib.table.trial_table import TrialTable
 from katib.watch.events import failed_last
 from katib.watch.looks import Looks
@@ -20,7 +21,7 @@ from katib.watch.strip import headline, when
 from katib.watch.view import Curves, Tails, View
 
 TAIL_LINES = 10
-LIVE_SECONDS = 10
+LIVE_SECONDS = 5
 """How often a search is read whose record has not changed while a trial runs: its training time grows."""
 
 
@@ -79,8 +80,10 @@ class Screen:
             self.state = State([notes([problem])])
             return
         table = self._table
-        view = View(table, time.time(), self._curves.of(table), self._tails.of(failed_last(table)), self._price)
-        missing = [*([problem] if problem else []), *table.notes, *remarks(table)]
+        halted = as_typed(self._backend.halted(self._name)) if table.under_way else ""
+        tails = self._tails.of(failed_last(table))
+        view = View(table, time.time(), self._curves.of(table), tails, halted, self._price)
+        missing = [line for line in (problem, halted, *table.notes, *remarks(table)) if line]
         self.state = State([notes(missing), *self._sections.of(view)], headline(table))
 
 

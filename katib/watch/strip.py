@@ -80,6 +80,8 @@ def _end(view: View) -> Fact:
         if planned and len(table.rows) < planned:
             return Fact("ends", "not yet", f"nothing runs; {count(planned - len(table.rows), 'trial')} to go")
         return Fact("ended", when(max(ends), now), "") if ends else Fact("ended", "yes", "")
+    if view.halted:
+        return Fact("ends", "stands still", view.halted)
     left = hours_left(table)
     if left is None:
         return Fact("ends", "not known yet", "once a trial has ended")

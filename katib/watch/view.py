@@ -40,6 +40,8 @@ class View:
     """By trial."""
     tails: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The last lines of failed trials, by trial."""
+    halted: str = ""
+    """Why it stands still, although trials are under way; empty where it does not."""
     price: float | None = None
     """What an hour of a GPU costs."""
 

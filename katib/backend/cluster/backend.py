@@ -125,6 +125,10 @@ class ClusterBackend:
     def version(self, experiment: str) -> None:
         """Returns None: the metrics are in a store of Katib's that says nothing of changes."""
 
+    def halted(self, experiment: str) -> str:
+        """Returns nothing: on a cluster, the table says why a trial waits."""
+        return ""
+
     def last_lines(self, experiment: str, trial: str, most: int) -> list[str]:
         """Returns the last lines in the log of the trial's newest pod; none where the pod is gone."""
         try:

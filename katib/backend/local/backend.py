@@ -1,5 +1,6 @@
 """This machine as a backend: each search has a folder below `out`, with its study, its manifest and its runs."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,8 +9,10 @@ from pathlib import Path
 from katib.backend.base import Page
 from katib.backend.local.again import LocalAgain, prepare_again
 from katib.backend.local.another import untrained
+from katib.backend.local.lock import holders
 from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, MANIFEST
+from katib.backend.local.run import LOCK
 from katib.backend.local.table import experiments, find, read_table
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
 from katib.table.run_folder import last_lines
@@ -88,6 +91,17 @@ class LocalBackend:
         """Returns when the study and its journal were written last, and how large they are."""
         study = self.out / experiment / DATABASE
         return repr([_stamp(study.with_name(study.name + ending)) for ending in ("", "-wal", "-journal")])
+
+    def halted(self, experiment: str) -> str:
+        """Returns that no engine of this user is at work on the search, where this user has started it."""
+        lock = self.out / experiment / LOCK
+        try:
+            ours = lock.stat(follow_symlinks=False).st_uid == os.getuid()
+        except OSError:
+            return ""
+        if not ours or holders(lock):
+            return ""
+        return f"no engine is at work on it: make local FILE={self.out / experiment / MANIFEST} resumes it"
 
     def last_lines(self, experiment: str, trial: str, most: int) -> list[str]:
         """Returns the last lines of the trial's output."""
