@@ -22,7 +22,7 @@ def seconds_left(each: float, elapsed: Sequence[float], waiting: int, parallel: 
 def epochs_each(rungs: Sequence[int], eta: float, epochs: float) -> float:
     """Returns about how many of `epochs` a configuration gets where the best 1/eta go on after each rung.
 
-    The rule promote, which does not wait for all, spends about a tenth more (katib/budget/promotion.py simulates it).
+    The rule promote, which does not wait for all, spends a tenth to a quarter more (katib/search/spending.py).
     """
     ends = [0.0, *(float(rung) for rung in rungs if rung < epochs), epochs]
     return sum((end - begin) / eta**passed for passed, (begin, end) in enumerate(pairwise(ends)))

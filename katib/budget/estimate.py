@@ -12,7 +12,6 @@ from statistics import fmean
 
 from pydantic import ValidationError
 
-from katib.budget.promotion import Spending, epochs_ahead, spending
 from katib.budget.schedule import Load, makespan
 from katib.errors import SpecError
 from katib.manifest.object import Manifest
@@ -20,6 +19,7 @@ from katib.manifest.render import Overrides
 from katib.manifest.search import Algorithm
 from katib.measure import SI_SNR
 from katib.search.promotion import Promote
+from katib.search.spending import Spending, epochs_ahead, spending
 from katib.search.stop_rules import stop_rule
 from katib.spec import Spec
 from katib.spec_parts import EarlyStopping

@@ -2,14 +2,10 @@
 
 from statistics import fmean
 
-from katib.budget.promotion import epochs_ahead, spending
 from katib.budget.schedule import Load, makespan
-from katib.errors import ManifestError
 from katib.manifest.object import Manifest
-from katib.manifest.search import Algorithm
-from katib.search.promotion import Promote
-from katib.search.stop_rules import stop_rule
-from katib.stop_settings import PROMOTE
+from katib.search.spending import epochs_ahead, spending
+from katib.search.stop_rules import promotion
 from katib.table.trial_table import TrialTable
 from katib.text import SECONDS_AN_HOUR
 
@@ -30,29 +26,18 @@ def hours_left(table: TrialTable) -> float | None:
     ended = [row for row in table.rows if row not in table.under_way and row.epochs and row.seconds]
     if not trials or not ended:
         return None
-    slots = table.slots or Manifest(table.identity.spec).parallel
+    manifest = Manifest(table.identity.spec)
+    slots = table.slots or manifest.parallel
     each = fmean(row.seconds for row in ended)
     epoch = sum(row.seconds for row in ended) / sum(row.epochs for row in ended)
     begun = [max(each - row.seconds, epoch) for row in table.under_way]
     new = max(0, trials - len(table.rows))
     ahead = [*begun, *[each] * new]
-    if (rule := _promote(table)) is not None:
+    if (rule := promotion(manifest, table.identity.direction, table.identity.measure)) is not None:
         rest = trials * spending(rule, trials, _whole(table), slots).epochs - sum(row.epochs for row in table.rows)
         ahead = [epoch * epochs for epochs in epochs_ahead(rest, len(begun), new)]
     hours = tuple(seconds / SECONDS_AN_HOUR for seconds in ahead)
     return makespan([Load(hours, slots, 1)], slots)
-
-
-def _promote(table: TrialTable) -> Promote | None:
-    """Returns the rule promote of the search; None with another rule, or with settings that it does not take."""
-    manifest = Manifest(table.identity.spec)
-    if not manifest.pauses:
-        return None
-    try:
-        rule = stop_rule(Algorithm(PROMOTE, manifest.stop_settings), table.identity.direction, table.identity.measure)
-    except ManifestError:
-        return None
-    return rule if isinstance(rule, Promote) else None
 
 
 def _whole(table: TrialTable) -> float:

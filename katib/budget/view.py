@@ -1,8 +1,8 @@
 """Prints what searches will take: runs, hours, days and money, and what the numbers are based on."""
 
 from katib.budget.estimate import ASSUMED_SAVING, BudgetEstimate, ModelEstimate
-from katib.budget.promotion import Spending
 from katib.manifest.render import most_trials
+from katib.search.spending import Spending
 from katib.stop_settings import RUNGS
 from katib.terminal import output, print_rows
 from katib.text import count

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from katib.errors import ManifestError
+from katib.manifest.object import Manifest
 from katib.manifest.search import Algorithm
 from katib.measure import Measure
 from katib.search.promotion import Promote
@@ -27,6 +29,17 @@ def stop_rule(algorithm: Algorithm, direction: Direction, metric: Measure) -> St
     return SuccessiveHalving(
         direction, int(settings.get("eta", SuccessiveHalving.eta)), rungs(settings.get("rungs", "")), start, required
     )
+
+
+def promotion(manifest: Manifest, direction: Direction, metric: Measure) -> Promote | None:
+    """Returns the rule promote of a manifest; None with another rule, or with settings that it does not take."""
+    if not manifest.pauses:
+        return None
+    try:
+        rule = stop_rule(Algorithm(PROMOTE, manifest.stop_settings), direction, metric)
+    except ManifestError:
+        return None
+    return rule if isinstance(rule, Promote) else None
 
 
 def _promote(settings: Mapping[str, str], direction: Direction) -> Promote:

@@ -242,6 +242,7 @@ SITE_FAULTS = [
     Fault("claim template of two", both(everywhere(DEVICE_CLASS, SLICE), made(claim_template(2))), "GPU claim", "warning", "resources.gpus: 2", DRA),
     Fault("quota of the device class", both(everywhere(DEVICE_CLASS, SLICE), made(claim_template()), quota(gpu_example_com_deviceclass_resource_k8s_io__devices="0")), "quota", "error", "kubectl describe quota", DRA),
     Fault("runtime class missing", nothing, "runtime class", "error", "kubectl get runtimeclasses", {"runtime_class": "nvidia"}),
+    Fault("scheduler unknown", nothing, "scheduler", "warning", "scheduler: null in k8s/site.yaml", {"scheduler": "volcanoo"}),
     Fault("runtime class missing, pod", nothing, "trial pod dry run", "error", "kubectl get runtimeclasses", {"runtime_class": "nvidia"}),
     Fault("Secret of the environment missing", nothing, "environment", "error", "create secret generic hub --from-file=token", {"secret_environment": HUB}),
     Fault("Secret of the environment without key", made(secret("hub", other="x")), "environment", "error", "is one of: other", {"secret_environment": HUB}),

@@ -53,6 +53,8 @@ def refusal(cause: "ApiException", where: str, server: str) -> ClusterError:
     if kind is ForbiddenError and "cannot" not in detail:
         kind = RefusedError
     fix = "; run make doctor" if kind is RefusedError else FIXES.get(cause.status, "")
+    if cause.status == 409 and "is being deleted" in detail:
+        fix = "; the old one is still being deleted: try again once it is gone"
     return kind(f"{where}: the API server answers {cause.status}: {detail}{fix}")
 
 

@@ -105,6 +105,11 @@ def diff(manifest: Object, current: Object | None) -> DeployDiff:
     search, other = read_search(current), _other_search(spec, wanted)
     if search.deleting:
         raise ClusterError(f"experiment '{name}' is being deleted; wait until it is gone, or choose NAME=")
+    if search.stopped and not search.finished:
+        raise ClusterError(
+            f"experiment '{name}' was {search.stopped} and has not ended yet: make stop EXPERIMENT={name} waits for its"
+            " end, then deploy continues it; if it does not end, make doctor looks at Katib's controller"
+        )
     # A stopped search that had all of its trials ends as Succeeded.
     if (search.state == "Failed" or (search.finished and search.stopped)) and not other:
         return DeployDiff(manifest, "continue", changes, current)

@@ -47,6 +47,7 @@ class Progress:
     rows: tuple[LiveTrial, ...]
     hours_used: float
     hours_planned: float
+    """GPU-hours of whole trainings; under promote, of what the rule is expected to spend of them."""
     seconds_left: float | None
     unreadable: str
     """Why a log could not be read; empty where all could."""

@@ -12,6 +12,8 @@ from katib.backend.cluster.pod import read_pod as read_pod
 from katib.manifest.gpu_hours import hours_before, known_budget
 from katib.manifest.object import OWN_SPEC, Manifest
 from katib.measure import Measure, measure_of
+from katib.search.promotion import Promote
+from katib.search.stop_rules import promotion
 from katib.text import number
 from katib.trainer_contract import Flags, is_own
 from katib.tree import text_at
@@ -103,6 +105,10 @@ class Search:
     """Whether a trial that is stopped early may go on as another one."""
     epochs_each: float | None
     """About how many epochs a configuration gets under promote; None with another rule."""
+    epochs: int | None
+    """The epochs of a whole training; None where its command does not say."""
+    promotion: Promote | None
+    """The rule promote with its settings; None with another rule."""
     parallel: int
     trials: int
     """The number that Katib has created."""
@@ -152,6 +158,7 @@ def read_search(item: Object) -> Search:
     job = spec["trialTemplate"].get("trialSpec", {}).get("spec", {})
     containers: Sequence[Object] = job.get("template", {}).get("spec", {}).get("containers") or []
     annotations, manifest = annotations_of(item), Manifest.of(item)
+    measure = measure_of(metric, annotations.get(OWN_SPEC, ""))
     stopped_by, _, stopped_at = annotations.get(STOPPED, "").rpartition(" at ")
     return Search(
         name=name_of(item),
@@ -160,7 +167,7 @@ def read_search(item: Object) -> Search:
         model=manifest.model if is_own(manifest.model) else labels_of(item).get("sepsweep/model", ""),
         state=condition.get("type", "Created"),
         message=clean(condition.get("message") or ""),
-        measure=measure_of(metric, annotations.get(OWN_SPEC, "")),
+        measure=measure,
         filters=tuple(manifest.filters),
         direction=direction,
         strategy=cast(Strategy, strategies.get(metric, direction.strategy)),
@@ -168,6 +175,8 @@ def read_search(item: Object) -> Search:
         configurations=manifest.configurations or 0,
         pauses=manifest.pauses,
         epochs_each=manifest.epochs_each,
+        epochs=manifest.number(Flags.EPOCHS),
+        promotion=promotion(manifest, direction, measure),
         parallel=spec.get("parallelTrialCount") or 3,
         trials=status.get("trials") or 0,
         failed=(status.get("trialsFailed") or 0) + (status.get("trialMetricsUnavailable") or 0),

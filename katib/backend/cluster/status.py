@@ -50,6 +50,7 @@ from katib.errors import ClusterError, nearest
 from katib.eta import seconds_left, seconds_of_epochs
 from katib.heartbeat import Heartbeat, last_line
 from katib.metrics import MetricParser
+from katib.search.spending import expected_part
 from katib.table.smaller import printed
 from katib.tries import elapsed
 
@@ -135,7 +136,9 @@ def _search_progress(
     now: datetime,
 ) -> Progress:
     rows = tuple(_row(trial, search, jobs.get(trial.name), pods.get(trial.name, []), curves, now) for trial in trials)
-    planned = search.deadline / DEADLINE_MARGIN
+    planned, part = search.deadline / DEADLINE_MARGIN, 1.0
+    if search.promotion is not None and search.epochs and search.configurations:
+        part = expected_part(search.promotion, search.configurations, search.epochs, search.parallel)
     done = [
         elapsed(row.trial.started or row.trial.created, row.trial.ended, now)
         for row in rows
@@ -146,7 +149,7 @@ def _search_progress(
         search=search,
         rows=tuple(sorted(rows, key=order(search))),
         hours_used=sum({**search.hours_before, **{row.trial.name: row.hours for row in rows}}.values()),
-        hours_planned=search.configurations * planned * (search.gpus or 1) / 3600,
+        hours_planned=search.configurations * planned * part * (search.gpus or 1) / 3600,
         seconds_left=_seconds_left(rows, search, each, now) if each and not search.finished else None,
         unreadable=curves.problem,
         unread=sum(row.pod is not None and row.pod.running and row.trial.name not in curves.values for row in rows),

@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks.systems.made_experiment import make_experiment
 from katib.backend.local.record import MANIFEST
-from katib.budget.promotion import spending
 from katib.budget.remaining import hours_left
 from katib.conclude.remarks import progress, remarks
 from katib.measure import SI_SNR, Measure
@@ -15,6 +14,7 @@ from katib.report.cost import cost
 from katib.report.log import entry
 from katib.report.summary import next_steps
 from katib.search.promotion import Promote
+from katib.search.spending import spending
 from katib.table.trial_table import CLUSTER, ONE_MACHINE, Budget, TrialRow, TrialTable, Venue
 from katib.text import difference, roughly
 from katib.trial import Direction

@@ -8,10 +8,10 @@ import yaml
 from katib.backend.local.record import Trial
 from katib.backend.local.table import table
 from katib.budget.estimate import ModelEstimate, as_run, plan
-from katib.budget.promotion import epochs_ahead, spending
 from katib.budget.view import print_estimate
 from katib.manifest.render import render
 from katib.search.promotion import Promote
+from katib.search.spending import epochs_ahead, spending
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.spec_parts import EarlyStopping

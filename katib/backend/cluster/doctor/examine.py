@@ -21,6 +21,7 @@ from katib.backend.cluster.doctor.kueue import queue, queue_priority, queue_reso
 from katib.backend.cluster.doctor.namespace import accounts, namespace, priority, wandb
 from katib.backend.cluster.doctor.pods import environment, registries, runtime_class, shared_memory, user
 from katib.backend.cluster.doctor.result import Check, DoctorContext, Result, error, unknown
+from katib.backend.cluster.doctor.scheduler import scheduler
 from katib.backend.cluster.doctor.services import service_account, services
 from katib.errors import ClusterError
 
@@ -42,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     environment,
     user,
     runtime_class,
+    scheduler,
     priority,
     shared_memory,
     sharing,

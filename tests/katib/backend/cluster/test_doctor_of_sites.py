@@ -3,14 +3,17 @@
 import base64
 import copy
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.doctor import DoctorContext, Result, examine
 from katib.backend.cluster.doctor.nodes import usable
 from katib.backend.cluster.doctor.pods import registry_of
-from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, NAMESPACE, NODE, SECRET, Kind, Object
+from katib.backend.cluster.doctor.scheduler import scheduler
+from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, DEPLOYMENT, NAMESPACE, NODE, POD, SECRET, Kind, Object
 from katib.backend.cluster.objects import Node
 from katib.site import Site
 from tests.katib.backend.cluster.test_doctor_checks import SITE, Objects, fit_cluster
@@ -182,3 +185,45 @@ def test_a_gpu_on_nodes_that_a_trial_may_not_run_on_is_named() -> None:
     problem = found(objects)["GPUs"]
     assert problem.problem == "nvidia.com/gpu is on nodes that a trial may not run on: gpu1"
     assert "tolerations" in problem.fix
+
+
+@pytest.mark.parametrize(
+    ("pods", "deployments", "found_one"),
+    [
+        ([{"spec": {"nodeName": "gpu1"}}], [], True),
+        ([{"spec": {}, "status": {"conditions": [{"type": "PodScheduled", "status": "False"}]}}], [], True),
+        ([], [("volcano-scheduler", 1)], True),
+        ([], [], False),
+        ([{"spec": {}}], [], False),
+        ([], [("volcano-scheduler", 0), ("yunikorn-scheduler", 1)], False),
+    ],
+)
+def test_a_scheduler_exists_where_it_has_judged_a_pod_or_a_deployment_is_called_like_it(
+    pods: list[Object], deployments: list[tuple[str, int]], found_one: bool
+) -> None:
+    objects = fit_cluster()
+    objects |= {(POD, str(number)): pod for number, pod in enumerate(pods)}
+    for name, replicas in deployments:
+        objects[DEPLOYMENT, name] = {"metadata": {"name": name}, "status": {"availableReplicas": replicas}}
+    problem = found(objects, scheduler="volcano").get("scheduler")
+    assert (problem is None) == found_one
+    assert problem is None or problem.status == "warning"
+
+
+@pytest.mark.parametrize("name", [None, "default-scheduler"])
+def test_the_scheduler_of_the_cluster_itself_is_not_looked_for(name: str | None) -> None:
+    assert "scheduler" not in found(fit_cluster(), scheduler=name)
+
+
+def test_who_may_not_see_the_pods_of_others_is_told_that_the_scheduler_is_unknown() -> None:
+    class Mine(Objects):
+        def list(
+            self, kind: Kind, selector: str = "", namespace: str | None = None, fields: str = ""
+        ) -> Sequence[Object]:
+            if namespace == "" and kind in (POD, DEPLOYMENT):
+                raise ForbiddenError("pods is forbidden")
+            return super().list(kind, selector, namespace, fields)
+
+    site = SITE.model_copy(update={"scheduler": "volcano"})
+    (result,) = scheduler(DoctorContext(Mine(fit_cluster()), site, [manifest(site)]))
+    assert result.status == "unknown"

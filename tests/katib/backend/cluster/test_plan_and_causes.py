@@ -9,7 +9,7 @@ import yaml
 from katib.backend.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
 from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.trial import trial_job
-from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.model import STOPPED, read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
 from katib.manifest.configurations import ANNOTATION as CONFIGURATIONS
 from katib.manifest.gpu_hours import ANNOTATION
@@ -90,6 +90,19 @@ def test_another_eta_is_another_search() -> None:
     other["spec"]["earlyStopping"]["algorithmSettings"][1]["value"] = "4"
     with pytest.raises(ClusterError, match=r"eta: 3 -> 4"):
         diff(other, running() | promoting() | {"status": {}} | {"metadata": running()["metadata"]})
+
+
+@pytest.mark.parametrize("overrides", [{}, {"trials": 40}, {"epochs": 7}])
+def test_a_search_whose_stop_has_not_come_to_its_end_is_not_deployed_over(overrides: dict[str, Any]) -> None:
+    """The counts that stop has changed are no one else's change, which is what the API server would say."""
+    found = running(3, maxFailedTrialCount=1)
+    found["metadata"]["annotations"] = {STOPPED: "ann at 2026-11-28T14:05:31Z"}
+    said = "was stopped by ann at 2026-11-28 14:05 UTC and has not ended yet: make stop EXPERIMENT=series3-dprnn waits"
+    with pytest.raises(ClusterError, match=said):
+        diff(manifest(**overrides), found)
+    found["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
+    if overrides != {"epochs": 7}:
+        assert diff(manifest(**overrides), found).action == "continue"
 
 
 def test_a_key_that_is_gone_from_the_trial_is_a_change() -> None:

@@ -1,5 +1,6 @@
 """What status makes of objects and logs; without a cluster."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -11,14 +12,17 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, EXPERIMENT_LABEL, JOB, POD, TRIAL, TRIAL_LABEL
 from katib.backend.cluster.status import LOGS, Curves, progress_of
 from katib.backend.cluster.table import table
-from katib.backend.cluster.view import Line, lines, records
+from katib.backend.cluster.view import Line, headline, lines, records
+from katib.budget.estimate import plan
 from katib.manifest.object import Manifest
 from katib.manifest.render import render
+from katib.search.promotion import Promote
+from katib.search.spending import expected_part
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.spec_parts import EarlyStopping
 from katib.trainer_contract import METRIC
-from katib.trial import CONTINUES_LABEL
+from katib.trial import CONTINUES_LABEL, Direction
 from tests.katib.backend.cluster.test_plan_and_causes import running
 
 
@@ -185,10 +189,21 @@ def test_a_trial_may_wait_for_room_and_still_train_as_long_and_the_plan_is_that_
     assert search.hours_planned == 25 * 2.5
 
 
-def test_the_hours_at_most_are_those_of_the_configurations_and_not_of_their_continuations() -> None:
+def test_under_promote_the_planned_hours_are_what_the_rule_is_expected_to_spend_as_plan_says() -> None:
     spec = load_spec("dprnn").model_copy(update={"early_stopping": EarlyStopping(name="promote")})
     found = yaml.safe_load(render(spec, load_site()))
     found["metadata"]["uid"] = "1"
     (search,) = progress_of(cast(Cluster, None), {EXPERIMENT: [found], TRIAL: [], JOB: [], POD: []}, Curves())
     assert (search.search.max_trials, search.search.configurations) == (38, 25)
-    assert search.hours_planned == 25 * 2.5
+    whole = spec.model_copy(update={"epochs_with_patience": None})  # a manifest does not say what patience leaves
+    (planned,) = plan([whole], {}, gpus=2, gpus_per_trial=1, site_parallel=2).models
+    assert search.hours_planned == pytest.approx(25 * planned.epochs_expected * 2.5 / 100, rel=0.05)
+    assert search.hours_planned < 0.4 * 25 * 2.5
+    assert "0.00 of 10 GPU-hours" in headline(search, datetime.now(UTC))
+
+
+def test_planned_hours_are_soon_known_of_a_manifest_with_many_rungs() -> None:
+    rule = Promote(Direction.MAXIMIZE, tuple(range(1, 500)), eta=1.01)
+    begin = time.process_time()
+    assert 0.5 < expected_part(rule, 10**9, 1000, 2) < 1
+    assert time.process_time() - begin < 20

@@ -3,6 +3,7 @@
 import math
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import fmean
 
 from katib.search.history import Observation
@@ -15,6 +16,10 @@ MOST_SIMULATED = 50
 continuations grow about as the square root of their number (7, 11 and 15), and the time as its square."""
 
 
+MOST_RUNGS, QUICK_REPETITIONS = 16, 32
+"""For a headline: of several times as many rungs, hardly a configuration comes to the later ones."""
+
+
 @dataclass(frozen=True)
 class Spending:
     """What a search spends on average."""
@@ -24,7 +29,9 @@ class Spending:
     continuations: float
 
 
-def spending(rule: Promote, configurations: int, epochs: float, parallel: int = 2, seed: int = 0) -> Spending:
+def spending(
+    rule: Promote, configurations: int, epochs: float, parallel: int = 2, seed: int = 0, repetitions: int = REPETITIONS
+) -> Spending:
     """Returns what `rule` spends on so many configurations; patience ends a trial after `epochs` of them.
 
     A configuration has one value at all its rungs. How many go on follows from how many have come to a rung, not from
@@ -36,11 +43,22 @@ def spending(rule: Promote, configurations: int, epochs: float, parallel: int = 
     ends = [float(rung) for rung in rungs] + [float(epochs)]
     # A step of the simulation is a rung: what happens between two rungs decides nothing.
     stepwise = replace(rule, direction=Direction.MAXIMIZE, rung_epochs=tuple(range(1, len(ends))))
-    found = [_search(stepwise, [luck.random() for _ in range(simulated)], ends, parallel) for _ in range(REPETITIONS)]
+    found = [_search(stepwise, [luck.random() for _ in range(simulated)], ends, parallel) for _ in range(repetitions)]
     return Spending(
         fmean(spent for spent, _ in found) / simulated,
         fmean(continued for _, continued in found) * math.sqrt(configurations / simulated),
     )
+
+
+@cache
+def expected_part(rule: Promote, configurations: int, epochs: float, parallel: int) -> float:
+    """Returns about which part of the epochs of whole trainings `rule` spends, 1 being all; in a fraction of a second.
+
+    It is within a few percent of what `spending` says.
+    """
+    rule = replace(rule, rung_epochs=rule.rung_epochs[:MOST_RUNGS])
+    repetitions = max(1, QUICK_REPETITIONS // (len(rule.rung_epochs) + 1))
+    return spending(rule, configurations, epochs, parallel, repetitions=repetitions).epochs / epochs
 
 
 def epochs_ahead(rest: float, begun: int, new: int) -> tuple[float, ...]:
