@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from katib.heartbeat import Heartbeat
 from katib.spec import Spec
 from katib.spec_parts import Baseline
 from katib.trial import ENDED, Direction, Identity, State, shown
@@ -95,6 +96,8 @@ class TrialRow:
     """Unix time in s."""
     ended: float | None = None
     """Unix time in s; None before its end."""
+    heartbeat: Heartbeat | None = None
+    """How far it is within its epoch, while it runs and says so."""
     fix: str = ""
     """How to fix the cause of a failure; empty if there was none, or if nothing can be done."""
 

@@ -13,6 +13,8 @@ import jinja2
 from katib.manifest.render import TEMPLATES
 from katib.report.tables import all_trials
 from katib.watch.events import events
+from katib.watch.lanes_figure import lanes_figure
+from katib.watch.running import curves, now, running, stop_bar
 from katib.watch.strip import facts, when
 from katib.watch.view import View
 
@@ -81,17 +83,34 @@ def _strip(view: View) -> str:
     return html("strip", facts=facts(view))
 
 
+def _running(view: View) -> str:
+    rows = running(view.table)
+    bar = stop_bar(view) if rows else []
+    found = [now(row, view) for row in rows]
+    return html("running", rows=found, drawings=curves(view, bar), prefix=_prefix(view), halted=view.halted)
+
+
+def _lanes(view: View) -> str:
+    words, drawings = lanes_figure(view)
+    return html("lanes", words=words, drawings=drawings)
+
+
+def _prefix(view: View) -> str:
+    return f"{view.table.identity.name}-"
+
+
 def _events(view: View) -> str:
-    name = view.table.identity.name
-    return html("events", events=events(view), when=lambda time: when(time, view.now), prefix=f"{name}-")
+    return html("events", events=events(view), when=lambda time: when(time, view.now), prefix=_prefix(view))
 
 
 def _trials(view: View) -> str:
-    return html("trials", grid=all_trials(view.table), prefix=f"{view.table.identity.name}-")
+    return html("trials", grid=all_trials(view.table), prefix=_prefix(view))
 
 
 PARTS = (
     Part("strip", _strip),
+    Part("running", _running),
+    Part("lanes", _lanes),
     Part("events", _events),
     Part("trials", _trials),
 )

@@ -30,7 +30,7 @@ FIRST_PAINT, A_LOOK = 0.6, 15.0
 """Seconds for which the page, and later one of its requests, wait for a look at the search."""
 FILES = {
     "/watch.js": ("text/javascript", ("watch.js",)),
-    "/watch.css": ("text/css", ("report.css", "watch.css")),
+    "/watch.css": ("text/css", ("report.css", "draw.css", "watch.css")),
 }
 ICON = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'

@@ -39,6 +39,7 @@ def _joined(first: str, rows: Sequence[TrialRow]) -> TrialRow:
         restarts=sum(row.restarts for row in rows) + sum(row.state in WITHOUT_RESULT for row in rows[:-1]),
         pauses=tuple(pauses),
         node=rows[-1].node,
+        heartbeat=rows[-1].heartbeat,
         started=rows[0].started,
         ended=end.ended,
     )

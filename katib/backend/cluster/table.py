@@ -193,6 +193,7 @@ def _row(live: LiveTrial, identity: Identity, metrics: Metrics, gpus: float) -> 
         started=start.timestamp() if start else None,
         ended=trial.ended.timestamp() if trial.ended else None,
         fix=live.cause.fix if live.cause else "",
+        heartbeat=live.heartbeat,
     )
 
 

@@ -14,7 +14,7 @@ from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
-from katib.heartbeat import read_heartbeat
+from katib.heartbeat import Heartbeat, read_heartbeat
 from katib.manifest.experiment import load_experiment
 from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
@@ -95,7 +95,7 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
         budget=budget(manifest, source),
         gpus=gpus if sharers == 1 else gpus / sharers,
         slots=sum(trial.state == "Running" for trial in trials),
-        paces=tuple(filter(None, (_pace(trial, folder / trial.name) for trial in trials))),
+        paces=tuple(seconds for row in rows if row.heartbeat and (seconds := row.heartbeat.epoch_seconds)),
     )
 
 
@@ -134,6 +134,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int) -> TrialRow:
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
+        heartbeat=_beat(trial, folder),
         fix=_fix(trial, folder, ours=Manifest(identity.spec).trains_ours),
     )
 
@@ -168,12 +169,11 @@ def _at_work(trial: Trial, folder: Path) -> float:
     return seen_for(folder, trial.effort.started)
 
 
-def _pace(trial: Trial, folder: Path) -> float | None:
-    """Returns the seconds that an epoch of a running trial takes, as measured within it; None where it is unknown."""
+def _beat(trial: Trial, folder: Path) -> Heartbeat | None:
+    """Returns how far a running trial is within its epoch; None where it does not say."""
     if trial.state != "Running" or trial.effort.started is None:
         return None
-    heartbeat = read_heartbeat(folder, trial.effort.started)
-    return None if heartbeat is None else heartbeat.epoch_seconds
+    return read_heartbeat(folder, trial.effort.started)
 
 
 def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:

@@ -25,6 +25,7 @@ from katib.errors import SepsweepError
 from katib.manifest.experiment import load_experiment
 from katib.search.space import Space
 from katib.site import load_site
+from katib.watch.screen import Screens
 from katib.yaml_reader import read_yaml
 from tests.katib.conclude.made import BEST, manifest
 from tests.katib.services.rig import DbManager
@@ -234,3 +235,16 @@ def test_its_page_leads_to_the_search(place: Place) -> None:
         assert NAME in page.title
         assert "http://localhost:" in page.title
         assert page.notes
+
+
+def test_the_live_page_shows_the_same(places: dict[str, Place]) -> None:
+    """All but the sections of times, which the local store has no record of here."""
+    shown = {}
+    for name, place in places.items():
+        screen = (Screens(place.backend).all(60) or {})[NAME]
+        state = screen.look(60)
+        assert state is not None
+        shown[name] = {section.id: section.html for section in state.sections}
+        assert "4 of 4" in shown[name]["strip"]
+        assert "4.00 dB" in shown[name]["strip"]
+    assert shown["local"]["notes"] == shown["cluster"]["notes"]

@@ -1,0 +1,148 @@
+"""Shows the trials that run now: where each is within its epoch, and its curve beside the bar of the stop rule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+
+from katib.draw.drawing import Drawing
+from katib.draw.frame import Frame
+from katib.draw.labels import Entry, Label, apart, written
+from katib.draw.marks import dot, line
+from katib.draw.scale import Linear
+from katib.errors import ManifestError
+from katib.manifest.object import Manifest
+from katib.manifest.search import Algorithm
+from katib.search.stop_rules import stop_rule
+from katib.table.sample import spread
+from katib.table.trial_table import TrialRow, TrialTable
+from katib.text import count, duration, with_unit
+from katib.tree import text_at
+from katib.watch.strip import when
+from katib.watch.view import View
+
+WIDE, NARROW = 1020.0, 360.0
+MOST, MOST_OTHERS, MOST_POINTS, MOST_BARS = 32, 60, 120, 25
+AWFUL = 1e9
+"""A value with which no trial continues, in any unit."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """A running trial in words; `share` is the part of its epoch that is done, None where it does not say."""
+
+    trial: str
+    share: float | None
+    where: str
+    pace: str
+    best: str
+    silence: str
+    """That it takes no steps; empty where it may just be slow."""
+
+
+def running(table: TrialTable) -> list[TrialRow]:
+    """Returns the trials that run, the best first."""
+    return [row for row in table.rows if row.state == "Running"][:MOST]
+
+
+def now(row: TrialRow, view: View) -> Now:
+    """Returns what a running trial is doing."""
+    beat, metric = row.heartbeat, view.table.identity.measure
+    most = beat.epochs if beat else view.table.budget.epochs if view.table.budget else None
+    of = f" of {most}" if most else ""
+    best = "" if row.value is None else f"best {with_unit(row.value, metric)} at epoch {row.best_epoch}"
+    last = view.curve(row).last_time
+    if beat is None or beat.epoch <= row.epochs:
+        since = f"the last one ended {when(last, view.now)}" if last else "no epoch has ended yet"
+        return Now(row.trial, None, f"after {count(row.epochs, 'epoch')}{of}, {since}", "", best, "")
+    what = "validation" if beat.validating else "step"
+    where = f"epoch {beat.epoch}{of}, {what} {beat.step} of {beat.steps}"
+    pace = [f"{beat.mixtures_per_second:.3g} mixtures/s"] if beat.mixtures_per_second else []
+    if beat.epoch_seconds:
+        pace.append(f"{duration(beat.epoch_seconds)} an epoch")
+        if beat.epochs > beat.epoch:
+            rest = (beat.epochs - beat.epoch + 1 - beat.share) * beat.epoch_seconds
+            pace.append(f"its last would end {when(view.now + rest, view.now)}")
+    return Now(row.trial, beat.share, where, ", ".join(pace), best, beat.silence(view.now))
+
+
+def stop_bar(view: View) -> list[tuple[int, float]]:
+    """Returns the value that a trial needs at each epoch to go on, where the stop rule looks; empty without a rule."""
+    table = view.table
+    manifest = Manifest(table.identity.spec)
+    name = text_at(manifest.spec, "earlyStopping", "algorithmName")
+    if not name:
+        return []
+    direction = table.identity.direction
+    try:
+        rule = stop_rule(Algorithm(name, manifest.stop_settings), direction, table.identity.measure)
+    except ManifestError:
+        return []
+    completed = [row.values for row in table.rows if row.state == "Succeeded" and row.values]
+    others = [row.values for row in table.rows if row.state in ("EarlyStopped", "Running") and row.values]
+    most = max((len(values) for values in (*completed, *others)), default=0)
+    steps = range(1, most + 1)
+    if len(table.rows) > 300 and not manifest.pauses:
+        steps = range(1, most + 1, max(1, most // MOST_BARS))
+    found = []
+    for step in steps:
+        stop = rule.decide([-direction.sign * AWFUL] * step, others, completed)
+        if stop is not None and abs(stop.bar) < AWFUL:
+            found.append((step, stop.bar))
+    return found
+
+
+def curves(view: View, bar: Sequence[tuple[int, float]]) -> tuple[Drawing, ...]:
+    """Returns the curves of the running trials before those of the others, for a page and for a phone."""
+    rows = [row for row in running(view.table) if len(view.curve(row).values)]
+    if not rows:
+        return ()
+    return tuple(
+        replace(_drawing(view, rows, bar, width), kind=kind) for width, kind in ((WIDE, "across"), (NARROW, "narrow"))
+    )
+
+
+def _drawing(view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, float]], width: float) -> Drawing:
+    table = view.table
+    metric = table.identity.measure
+    others = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped")][:MOST_OTHERS]
+    values = sorted(value for row in (*rows, *others) for value in view.curve(row).values if isfinite(value))
+    ends = [view.curve(row).values[-1] for row in rows]
+    # The steep beginnings would press the rest together; what runs is always on the axis.
+    tail = len(values) // 8
+    low, high = (
+        (min(values[tail], *ends), values[-1])
+        if table.identity.maximize
+        else (values[0], max(values[-1 - tail], *ends))
+    )
+    margin = 0.06 * (high - low) or 0.5
+    last = max(view.curve(row).steps[-1] for row in (*rows, *others) if len(view.curve(row).steps))
+    most = max(last, table.budget.epochs if table.budget else 0)
+    entries = [Entry("running", "s-Running thick", "line"), Entry("others", "others thin", "line")]
+    entries += [Entry("needed to go on", "baseline dotted", "line")] if bar else []
+    title = f"{metric} ({metric.unit})" if metric.unit else str(metric)
+    frame = Frame(width, 340, Linear(0, most), Linear(low - margin, high + margin), "epoch", title, tuple(entries), 86)
+    marks = [_curve(view, row, frame, "others thin") for row in others]
+    marks += [line([frame.at(step, value) for step, value in bar], "baseline dotted")] if len(bar) > 1 else []
+    marks += [dot(*frame.at(step, value), "baseline", shape="diamond") for step, value in bar] if len(bar) < 8 else []
+    marks += [_curve(view, row, frame, "s-Running thick") for row in rows]
+    start = f"{table.identity.name}-"
+    labels = [
+        Label(
+            frame.across(view.curve(row).steps[-1]) + 6,
+            frame.up(view.curve(row).values[-1]),
+            row.trial.removeprefix(start),
+            "note halo",
+        )
+        for row in rows
+    ]
+    words = f"The curves of {count(len(rows), 'running trial')} among {len(others)} others."
+    placed = written(apart(labels, frame.top, frame.floor)) if len(labels) <= 12 else ""
+    return frame.drawing("Running trials", words, [frame.inside(marks), placed], interactive=True)
+
+
+def _curve(view: View, row: TrialRow, frame: Frame, kind: str) -> str:
+    curve = view.curve(row)
+    points = spread(list(zip(curve.steps, curve.values, strict=True)), MOST_POINTS)
+    if len(points) == 1:
+        return dot(*frame.at(*points[0]), kind, row.trial, radius=2.5)
+    return line([frame.at(step, value) for step, value in points], kind, row.trial)

@@ -1,0 +1,143 @@
+"""Which GPU did what when, the running trials, and what happened: from tables alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from katib.heartbeat import Heartbeat
+from katib.table.trial_table import Point, TrialRow, TrialTable
+from katib.watch.events import events
+from katib.watch.lanes import lanes
+from katib.watch.lanes_figure import lanes_figure
+from katib.watch.running import curves, now, stop_bar
+from katib.watch.strip import facts
+from katib.watch.view import Curves, View
+from tests.katib.report.simulated import METRIC, row, searched, table
+
+START, HOUR = 1_790_000_000.0, 3600.0
+
+
+def trained(number: int, times: list[float], *, start: float = 0.0, node: str = "a", **more: Any) -> TrialRow:
+    """Returns a trial whose epochs ended at these hours; it ended with the last one."""
+    values = [float(step) for step in range(1, len(times) + 1)]
+    points = tuple(
+        Point(step, value, START + HOUR * time) for step, (value, time) in enumerate(zip(values, times, strict=True), 1)
+    )
+    made = row(number, values, started=START + HOUR * start, ended=START + HOUR * times[-1], node=node)
+    seconds = HOUR * (times[-1] - start)
+    return replace(made, metrics={METRIC: points}, seconds=seconds, **more)
+
+
+def seen(found: TrialTable, hours: float = 100.0, **more: Any) -> View:
+    return View(found, START + HOUR * hours, Curves().of(found), **more)
+
+
+def test_trials_that_follow_each_other_share_a_lane_and_those_that_overlap_do_not() -> None:
+    rows = [
+        trained(1, [1, 2, 3]),
+        trained(2, [2, 3, 4], start=1),
+        trained(3, [5, 6], start=4),
+        trained(4, [2, 3], start=1, node="b"),
+    ]
+    found = lanes(seen(table(*rows)), rows)
+    assert [(lane.node, [one.trial.trial[-1] for one in lane.stretches]) for lane in found] == [
+        ("a", ["1"]),
+        ("a", ["2", "3"]),
+        ("b", ["4"]),
+    ]
+    assert found[0].idle(START, START + 6 * HOUR) == pytest.approx(3 * HOUR)
+
+
+def test_an_interruption_is_idle_and_the_lane_is_kept() -> None:
+    broken = trained(1, [1, 2, 3, 9, 10], restarts=1)
+    (lane,) = lanes(seen(table(broken)), [broken])
+    first, second = lane.stretches
+    assert (first.end, second.start) == (START + 3 * HOUR, START + 8 * HOUR)
+    assert second.resumed
+    assert not first.resumed
+    assert lane.idle(START, START + 10 * HOUR) == pytest.approx(5 * HOUR)
+
+
+def test_another_trial_may_run_in_a_pause() -> None:
+    paused, other = trained(1, [1, 2, 9, 10], pauses=(2,)), trained(2, [3, 4, 5], start=2)
+    (lane,) = lanes(seen(table(paused, other)), [paused, other])
+    assert [one.trial.trial[-1] for one in lane.stretches] == ["1", "2", "1"]
+
+
+def test_the_lanes_say_how_much_was_idle() -> None:
+    words, (wide, narrow) = lanes_figure(seen(table(trained(1, [1, 2, 3, 9, 10], restarts=1))))
+    assert words.startswith("1 GPU, idle 50 % of the time (5 h 00 min).")
+    assert "1 restart" in words
+    assert str(wide).count('class="bar lane best"') == str(narrow).count('class="bar lane best"') == 2
+
+
+def test_nothing_is_drawn_where_nothing_ran() -> None:
+    assert lanes_figure(seen(table())) == ("No trial has trained yet.", ())
+    waiting = row(1, [], state="Created", seconds=0.0)
+    assert lanes_figure(seen(table(waiting)))[1] == ()
+    assert curves(seen(table(waiting)), []) == ()
+
+
+def test_a_name_with_markup_stays_text_in_a_drawing() -> None:
+    evil = trained(1, [5, 9], trial='<script>"', node="<b>")
+    _, drawings = lanes_figure(seen(table(evil)))
+    assert "<script" not in str(drawings[0])
+    assert "<b>" not in str(drawings[0])
+
+
+def test_a_running_trial_says_where_it_is_in_its_epoch() -> None:
+    beat = Heartbeat(3, 50, 250, 1000, validating=False, stepped=START + 100 * HOUR, step_seconds=1.0,
+                     mixtures_per_second=8.0, epoch_seconds=1200.0)  # fmt: skip
+    one = trained(1, [98, 99], state="Running", heartbeat=beat)
+    view = seen(table(one))
+    told = now(one, view)
+    assert (told.share, told.where) == (0.25, "epoch 3 of 50, step 250 of 1000")
+    assert told.pace.startswith("8 mixtures/s, 20 min an epoch, its last would end ")
+    assert told.silence == ""
+    silent = replace(one, heartbeat=replace(beat, stepped=START + 99 * HOUR))
+    assert now(silent, view).silence == "no step for 60 min, after step 250 of 1000 of epoch 3"
+    assert now(replace(one, heartbeat=None), view).where.startswith("after 2 epochs of 50, the last one ended ")
+
+
+def test_the_bar_is_what_the_rule_asks_for() -> None:
+    """SepFormer's spec stops by the median of the best so far, from epoch 15 on."""
+    found = searched(40, epochs=30)
+    going = replace(found.finished[0], trial="series3-sepformer-now", state="Running")
+    bar = dict(stop_bar(seen(replace(found, rows=(going, *found.rows[1:])))))
+    assert min(bar) == 15
+    assert max(bar) == 30
+    assert 3 < bar[30] < 5.6
+    drawings = curves(seen(replace(found, rows=(going, *found.rows[1:]))), list(bar.items()))
+    assert [drawing.kind for drawing in drawings] == ["across", "narrow"]
+    assert "needed to go on" in str(drawings[0])
+
+
+def test_the_events_tell_what_happened_the_last_one_first() -> None:
+    rows = [
+        trained(1, [1, 2, 3]),
+        trained(2, [3, 4, 5, 6], start=2, state="EarlyStopped", reason="best of epoch 4 is below"),
+        trained(3, [7], start=6, state="Failed", reason="out of memory", fix="lower batch_size"),
+        trained(4, [2, 3, 8, 9], start=1, pauses=(2,)),
+    ]
+    found = events(seen(table(*rows), tails={rows[2].trial: ["the last line"]}))
+    told = [(event.kind, event.trial[-1]) for event in found]
+    assert told == [
+        ("finished", "4"), ("resumed", "4"), ("failed", "3"), ("best", "2"), ("stopped", "2"), ("best", "1"),
+        ("finished", "1"),
+    ]  # fmt: skip
+    assert found[2].lines == ["the last line"]
+    assert found[2].fix == "lower batch_size"
+    assert found[3].text == "new best: 4.00 dB at epoch 4, +1.00 dB"
+
+
+def test_the_strip_says_when_it_ends_and_how_sure() -> None:
+    ended = [trained(number, [float(number + 1), number + 2.0], start=float(number)) for number in range(5)]
+    longer = trained(7, [3.0, 6.0], start=0.0)
+    going = trained(8, [99.0], start=98.0, state="Running")
+    found = {fact.label: fact for fact in facts(seen(table(*ended, longer, going)))}
+    assert found["trials ended"].value == "6 of 7"
+    assert found["trials ended"].detail == "1 running, 6 succeeded"
+    assert " ± " in found["ends"].detail
+    halted = {fact.label: fact for fact in facts(seen(table(*ended, going), halted="no engine"))}
+    assert (halted["ends"].value, halted["ends"].detail) == ("stands still", "no engine")
