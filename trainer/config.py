@@ -18,6 +18,7 @@ from trainer.errors import ConfigError
 from trainer.limits import check, flag
 from trainer.models import CURRICULA, MODELS, config_fields, curriculum_of, find, is_own
 from trainer.models.source import KINDS, ConfigField
+from trainer.recipe import Recipe
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -43,14 +44,15 @@ class Architecture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Architecture):
+class Training(Recipe, Architecture):
     """What defines a training. A run directory belongs to one of these and to one corpus."""
 
     lr: float = 1e-3
-    """Learning rate of Adam at the start. Series 3 searches 1e-4..1e-2."""
+    """Learning rate of the optimizer at the start. Series 3 searches 1e-4..1e-2."""
 
     weight_decay: float = 1e-5
-    """L2 penalty of Adam. Series 3 searches 1e-6..1e-4, and the default is the middle of that range."""
+    """L2 penalty of Adam, or the decay of AdamW. Series 3 searches 1e-6..1e-4, and the default is the middle of that
+    range."""
 
     grad_clip_norm: float = 5.0
     """The gradient's L2 norm is clipped to this. Series 3 searches 1..10."""

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from trainer.config import Training
@@ -63,7 +63,8 @@ def new_session(training: Training, device: torch.device) -> Session:
     """Returns a training before its first epoch; its weights depend on the seed alone."""
     torch.manual_seed(training.seed)
     model = build(training.model, training.preset, **training.architecture).to(device)
-    optimizer = Adam(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
+    kind = {"adam": Adam, "adamw": AdamW}[training.optimizer]
+    optimizer = kind(model.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True)
     # Its other settings are torch's defaults, as published: a better validation exceeds 1.0001 times the best.
     scheduler = ReduceLROnPlateau(optimizer, mode="max", factor=training.lr_factor, patience=training.lr_patience)
     scaler = GradScaler(device.type, enabled=training.precision == "fp16")

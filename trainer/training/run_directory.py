@@ -18,6 +18,7 @@ from typing import BinaryIO
 from trainer.data.readers.corpora import FINGERPRINT
 from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, StorageError
+from trainer.recipe import DEFAULTS
 from trainer.run_files import BEST, CONFIG, LAST, PID, PREVIOUS, SUMMARY
 from trainer.training.room import Room
 from trainer.training.stop import Stopped
@@ -181,10 +182,11 @@ def _refuse_other_run(path: Path, identity: Mapping[str, object]) -> None:
 
 def difference(existing: Mapping[str, object], requested: Mapping[str, object]) -> str:
     """Returns the fields in which two identities differ, with both values; empty where they are the same."""
+    before, wanted = ({**DEFAULTS, **identity} for identity in (existing, requested))
     return ", ".join(
-        f"{name} {existing.get(name)} (requested: {requested.get(name)})"
+        f"{name} {before.get(name)} (requested: {wanted.get(name)})"
         for name in dict.fromkeys((*existing, *requested))
-        if existing.get(name) != requested.get(name)
+        if before.get(name) != wanted.get(name)
     )
 
 

@@ -30,6 +30,7 @@ from trainer.errors import (
 )
 from trainer.metric_line import metric_line, say
 from trainer.models import find
+from trainer.recipe import departures
 from trainer.text import count
 from trainer.tracking import NoTracker, open_tracker
 from trainer.training.checkpoint import Session, new_session, resume
@@ -265,5 +266,5 @@ def _identity(training: Training, corpus: Corpus) -> dict[str, object]:
 
     The corpus is not identified by its path, because it may be moved.
     """
-    values = asdict(training) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
+    values = departures(asdict(training)) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
     return values | {"validation_variants": list(training.validation_variants or corpus.validation.whole)}

@@ -1,0 +1,136 @@
+"""Options of the recipe: each does what its source says, resumes exactly, and leaves Series 3 as it was by default."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, AdamW, Optimizer
+
+from tests.trainer.test_resume import assert_same, flat
+from tests.trainer.training import Training
+from trainer.data.sampling import Batch
+from trainer.models import build
+from trainer.recipe import DEFAULTS
+from trainer.training import fit
+from trainer.training.losses import pit_si_snr
+
+AS_SERIES_3 = ["--optimizer", "adam"]
+"""Every option with the value that it had before it was one."""
+OPTIONS = [
+    pytest.param(["--optimizer", "adamw", "--weight-decay", "0.1"], id="adamw"),
+]
+"""Each option away from its default."""
+
+
+def weights(run_dir: Path) -> dict[str, Tensor]:
+    """Returns the weights of the last checkpoint."""
+    state: dict[str, Tensor] = torch.load(run_dir / "last.pt", weights_only=True)["model"]
+    return state
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[Batch]:
+    """Returns the list to which the trainer's steps add the batch that they take."""
+    taken: list[Batch] = []
+    step = fit.Fit._step
+
+    def noting(self: fit.Fit, batch: Batch, *rest: Any) -> None:
+        taken.append(Batch(batch.mixtures.clone(), batch.targets.clone()))
+        step(self, batch, *rest)
+
+    monkeypatch.setattr(fit.Fit, "_step", noting)
+    return taken
+
+
+def published(parameters: Iterable[nn.Parameter]) -> Adam:
+    """Returns the optimizer of Series 3."""
+    return Adam(parameters, lr=1e-3, weight_decay=1e-5, fused=True)
+
+
+def plain_loop(
+    model: str,
+    batches: list[Batch],
+    make: Callable[[Iterable[nn.Parameter]], Optimizer] = published,
+    before: Callable[[Optimizer, int], None] | None = None,
+) -> dict[str, Tensor]:
+    """Returns the weights after the steps written out, with nothing of the epoch loop; `before` sees each step."""
+    torch.manual_seed(42)
+    network = build(model, "debug").train()
+    optimizer = make(network.parameters())
+    for number, batch in enumerate(batches, start=1):
+        network.zero_grad()
+        loss = -(pit_si_snr(network(batch.mixtures), batch.targets) * (1 / len(batch.mixtures))).sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        if before:
+            before(optimizer, number)
+        optimizer.step()
+    return network.state_dict()
+
+
+def assert_equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    torch.testing.assert_close(flat(left), flat(right), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba"])
+def test_by_default_a_training_is_that_of_series_3_bit_for_bit(
+    model: str, training: Training, tmp_path: Path, batches: list[Batch]
+) -> None:
+    """Two epochs of Adam, clipping and the plateau, written out; with every option named they are the same training,
+    and config.json has the same words as before there were options.
+    """
+    flags = ["--model", model, "--epochs", "2", "--train-limit", "6", "--validation-limit", "2"]
+    assert training.here(tmp_path / "trial", *flags) == 0
+    assert_equal(weights(tmp_path / "trial"), plain_loop(model, batches))
+    assert not set(DEFAULTS) & set(json.loads((tmp_path / "trial" / "config.json").read_text()))
+    (tmp_path / "named").mkdir()
+    assert training.here(tmp_path / "named" / "trial", *flags, *AS_SERIES_3) == 0
+    assert_same(tmp_path / "named" / "trial", tmp_path / "trial")
+
+
+@pytest.mark.parametrize("flags", OPTIONS)
+def test_with_each_option_a_stopped_training_resumes_exactly(
+    flags: list[str], training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM comes after every second batch; what comes out is bitwise the undisturbed run, and not the default's."""
+    words = ["--epochs", "3", "--batch-size", "5"]
+    assert training.here(tmp_path / "trial", *words, *flags) == 0
+    assert training.here(tmp_path / "default", *words) == 0
+    default = weights(tmp_path / "default")
+    assert any(not torch.equal(weight, default[name]) for name, weight in weights(tmp_path / "trial").items())
+    step, calls = fit.Fit._step, iter(range(1, 1000))
+
+    def stepping(self: fit.Fit, *arguments: Any) -> None:
+        step(self, *arguments)
+        if next(calls) % 2 == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(fit.Fit, "_step", stepping)
+    (tmp_path / "stopped").mkdir()
+    codes = [143]
+    while codes[-1] == 143:
+        codes.append(training.here(tmp_path / "stopped" / "trial", *words, *flags))
+    assert (codes[-1], len(codes) > 3) == (0, True)
+    assert_same(tmp_path / "stopped" / "trial", tmp_path / "trial")
+
+
+def test_adamw_is_that_of_torch(training: Training, tmp_path: Path, batches: list[Batch]) -> None:
+    assert training.here(tmp_path / "trial", "--epochs", "2", "--optimizer", "adamw", "--weight-decay", "0.1") == 0
+    expected = plain_loop("convtasnet", batches, lambda p: AdamW(p, lr=1e-3, weight_decay=0.1, fused=True))
+    assert_equal(weights(tmp_path / "trial"), expected)
+
+
+def test_a_directory_of_another_recipe_is_refused(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line that names the option, although the directory's config.json does not."""
+    assert training.here(tmp_path / "trial", "--epochs", "1") == 0
+    assert training.here(tmp_path / "trial", "--epochs", "1", "--optimizer", "adamw") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "optimizer adam (requested: adamw)" in line

@@ -1,0 +1,26 @@
+"""Settings of the recipe beyond that of Series 3, whose values are the defaults.
+
+A run directory's identity names only those that depart from their default, so that directories and checkpoints from
+before a setting existed still belong to the same training.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What the published recipe left fixed."""
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """adam adds the weight decay to the gradient, as Series 3 did; adamw lets the weights decay apart from it."""
+
+
+DEFAULTS: Mapping[str, object] = MappingProxyType({field.name: field.default for field in fields(Recipe)})
+
+
+def departures(training: Mapping[str, object]) -> dict[str, object]:
+    """Returns the settings of a training without those of the recipe that have their default."""
+    return {name: value for name, value in training.items() if name not in DEFAULTS or value != DEFAULTS[name]}
