@@ -94,6 +94,8 @@ class Training(Recipe, Architecture):
         check(self)
         if self.validation_variants == ():
             raise ConfigError("--validation-variants: is empty, expected at least one variant")
+        if self.scheduler == "cosine" and self.cosine_epochs is None:
+            raise ConfigError("--scheduler cosine: give --cosine-epochs, after which the learning rate is zero")
 
     @property
     def stages(self) -> Curriculum:
@@ -194,6 +196,9 @@ class Run:
 
     def __post_init__(self) -> None:
         check(self)
+        last = self.training.cosine_epochs if self.training.scheduler == "cosine" else None
+        if last is not None and self.epochs > last:
+            raise ConfigError(f"--epochs: {self.epochs} does not fit, expected at most the {last} of --cosine-epochs")
         whole = self.training.batch_size
         if whole % self.gpus:
             fits = ", ".join(str(number) for number in range(1, min(whole, 64) + 1) if whole % number == 0)

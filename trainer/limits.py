@@ -45,6 +45,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "grad_clip_norm": Limits(expected="a finite number above 0", above=0),
         "lr_factor": Limits(expected="a number between 0 and 1", above=0, below=1),
         "lr_patience": _from(0, "epochs"),
+        "cosine_epochs": _from(1, "epochs"),
+        "warmup_steps": _from(0, "steps"),
         "batch_size": _from(1, "mixtures"),
         "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),
         "train_limit": _from(1, "mixtures"),

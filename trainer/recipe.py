@@ -17,6 +17,17 @@ class Recipe:
     optimizer: Literal["adam", "adamw"] = "adam"
     """adam adds the weight decay to the gradient, as Series 3 did; adamw lets the weights decay apart from it."""
 
+    scheduler: Literal["plateau", "cosine", "none"] = "plateau"
+    """What lowers the learning rate: plateau, by --lr-factor after more than --lr-patience epochs without a better
+    validation (Series 3); cosine, along half a cosine to zero after --cosine-epochs; none."""
+
+    cosine_epochs: int | None = None
+    """Epochs over which the cosine scheduler lowers the learning rate to zero, at least --epochs. No effect with
+    another scheduler."""
+
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises in equal parts to that of the scheduler."""
+
 
 DEFAULTS: Mapping[str, object] = MappingProxyType({field.name: field.default for field in fields(Recipe)})
 

@@ -125,7 +125,7 @@ def test_the_summary_of_a_run() -> None:
     batches of two finished epochs and of the one under way.
     """
     run = progress(1.0, 4.0, 3.0)
-    run.history[0] = record(1, 1.0, nonfinite_batches=1)
+    run.history[0] = record(1, 1.0, nonfinite_batches=1, steps=12)
     run.history[2] = record(3, 3.0, nonfinite_batches=2)
     run.partial = Partial(nonfinite_batches=4)
     found = json.loads(json.dumps(summary(TRAINING, 50, run, 12_345, "stopped", "because")))
@@ -158,6 +158,7 @@ def test_the_summary_of_a_run() -> None:
         "mixtures": 8,
         "waited": 2.0,
         "nonfinite_batches": 1,
+        "steps": 12,
     }
 
 

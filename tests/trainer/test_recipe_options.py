@@ -1,11 +1,12 @@
 """Options of the recipe: each does what its source says, resumes exactly, and leaves Series 3 as it was by default."""
 
 import json
+import math
 import os
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -14,16 +15,21 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from tests.trainer.test_resume import assert_same, flat
 from tests.trainer.training import Training
+from trainer.config import Training as Settings
 from trainer.data.sampling import Batch
 from trainer.models import build
 from trainer.recipe import DEFAULTS
 from trainer.training import fit
+from trainer.training.checkpoint import new_session
 from trainer.training.losses import pit_si_snr
+from trainer.training.rates import after_epoch
 
-AS_SERIES_3 = ["--optimizer", "adam"]
+AS_SERIES_3 = ["--optimizer", "adam", "--scheduler", "plateau", "--warmup-steps", "0"]
 """Every option with the value that it had before it was one."""
 OPTIONS = [
     pytest.param(["--optimizer", "adamw", "--weight-decay", "0.1"], id="adamw"),
+    pytest.param(["--scheduler", "cosine", "--cosine-epochs", "4"], id="cosine"),
+    pytest.param(["--warmup-steps", "7"], id="warm-up"),
 ]
 """Each option away from its default."""
 
@@ -124,6 +130,53 @@ def test_adamw_is_that_of_torch(training: Training, tmp_path: Path, batches: lis
     assert training.here(tmp_path / "trial", "--epochs", "2", "--optimizer", "adamw", "--weight-decay", "0.1") == 0
     expected = plain_loop("convtasnet", batches, lambda p: AdamW(p, lr=1e-3, weight_decay=0.1, fused=True))
     assert_equal(weights(tmp_path / "trial"), expected)
+
+
+def test_the_cosine_and_the_warm_up_are_those_written_out(
+    training: Training, tmp_path: Path, batches: list[Batch]
+) -> None:
+    """Three epochs of three steps, of which the first five warm up: a rise that multiplies the cosine."""
+    flags = ["--epochs", "3", "--scheduler", "cosine", "--cosine-epochs", "4", "--warmup-steps", "5"]
+    assert training.here(tmp_path / "trial", *flags) == 0
+    rates = [1e-3 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(3)]
+
+    def before(optimizer: Optimizer, number: int) -> None:
+        optimizer.param_groups[0]["lr"] = rates[(number - 1) // 3] * min(number, 5) / 5
+
+    assert_equal(weights(tmp_path / "trial"), plain_loop("convtasnet", batches, before=before))
+    history = json.loads((tmp_path / "trial" / "summary.json").read_text())["history"]
+    assert [record["lr"] for record in history] == rates
+    assert [record["steps"] for record in history] == [3, 3, 3]
+
+
+@pytest.mark.parametrize(("scheduler", "last"), [("plateau", 5e-4), ("none", 1e-3)])
+def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau", "none"], last: float) -> None:
+    """After three epochs that are no better, with a patience of two and a curriculum that is at its end."""
+    settings = Settings(model="convtasnet", preset="debug", curriculum="all", scheduler=scheduler)
+    session = new_session(settings, torch.device("cpu"))
+    for epoch in range(1, 5):
+        after_epoch(session, epoch, 1.0)
+    assert session.optimizer.param_groups[0]["lr"] == last
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--scheduler cosine", "--scheduler cosine: give --cosine-epochs, after which the learning rate is zero"),
+        (
+            "--scheduler cosine --cosine-epochs 2",
+            "--epochs: 3 does not fit, expected at most the 2 of --cosine-epochs",
+        ),
+        ("--warmup-steps -1", "--warmup-steps: -1 does not fit, expected 0 or more steps"),
+    ],
+)
+def test_a_recipe_that_does_not_fit_is_one_line(
+    flags: str, message: str, training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training.here(tmp_path / "trial", *flags.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "trial").exists()
 
 
 def test_a_directory_of_another_recipe_is_refused(

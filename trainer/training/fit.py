@@ -30,6 +30,7 @@ from trainer.training.group import ALONE, Group
 from trainer.training.heartbeat import Heartbeat
 from trainer.training.losses import pit_si_snr, si_snr
 from trainer.training.progress import EpochRecord, Partial, diverged, epoch_line, summary
+from trainer.training.rates import after_epoch, warming_up
 from trainer.training.run_directory import RunDirectory
 from trainer.training.stop import Stopped, StopRequest
 
@@ -179,7 +180,8 @@ class Fit:
         elif not session.scaler.is_enabled():
             self._skip(epoch, "gradient", norm)
             return
-        session.scaler.step(session.optimizer)
+        with warming_up(session):
+            session.scaler.step(session.optimizer)
         session.scaler.update()
         partial.mixtures += mixtures
         partial.loss_sum += loss * mixtures
@@ -227,11 +229,11 @@ class Fit:
             mixtures=partial.mixtures,
             waited=partial.waited,
             nonfinite_batches=partial.nonfinite_batches,
+            steps=partial.steps,
         )
         session.progress.history.append(record)
         session.progress.partial = Partial()
-        if self.run.training.stages.steps_scheduler(epoch):
-            session.scheduler.step(scores.mean)
+        after_epoch(session, epoch, scores.mean)
         try:
             # The best one comes first: a process that is killed in between trains this epoch again and writes the same
             # weights.

@@ -37,6 +37,8 @@ class EpochRecord:
     """Seconds of training spent waiting for a batch."""
     nonfinite_batches: int = 0
     """Batches skipped because their loss or gradient was not finite."""
+    steps: int = 0
+    """Steps of the optimiser; 0 where an earlier version did not count them."""
 
 
 @dataclass
