@@ -46,6 +46,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "lr_factor": Limits(expected="a number between 0 and 1", above=0, below=1),
         "lr_patience": _from(0, "epochs"),
         "cosine_epochs": _from(1, "epochs"),
+        "loss_threshold": Limits(expected="a loss between -200 and 0 dB, such as -30", above=-200, below=0),
         "warmup_steps": _from(0, "steps"),
         "batch_size": _from(1, "mixtures"),
         "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),

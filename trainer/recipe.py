@@ -28,6 +28,10 @@ class Recipe:
     warmup_steps: int = 0
     """Steps over which the learning rate rises in equal parts to that of the scheduler."""
 
+    loss_threshold: float | None = None
+    """Only mixtures count whose loss, minus their SI-SNR in dB, is above this; SpeechBrain's recipes have -30. Default:
+    all count."""
+
 
 DEFAULTS: Mapping[str, object] = MappingProxyType({field.name: field.default for field in fields(Recipe)})
 

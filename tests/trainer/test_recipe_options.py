@@ -19,7 +19,7 @@ from trainer.config import Training as Settings
 from trainer.data.sampling import Batch
 from trainer.models import build
 from trainer.recipe import DEFAULTS
-from trainer.training import fit
+from trainer.training import fit, gradients
 from trainer.training.checkpoint import new_session
 from trainer.training.losses import pit_si_snr
 from trainer.training.rates import after_epoch
@@ -29,6 +29,7 @@ AS_SERIES_3 = ["--optimizer", "adam", "--scheduler", "plateau", "--warmup-steps"
 OPTIONS = [
     pytest.param(["--optimizer", "adamw", "--weight-decay", "0.1"], id="adamw"),
     pytest.param(["--scheduler", "cosine", "--cosine-epochs", "4"], id="cosine"),
+    pytest.param(["--loss-threshold", "-1"], id="loss threshold"),
     pytest.param(["--warmup-steps", "7"], id="warm-up"),
 ]
 """Each option away from its default."""
@@ -80,6 +81,12 @@ def plain_loop(
     return network.state_dict()
 
 
+@pytest.fixture
+def easier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adds 10 dB to every training score, which changes no gradient, so that some are above 1 dB and some below."""
+    monkeypatch.setattr(gradients, "pit_si_snr", lambda *pair: pit_si_snr(*pair) + 10)
+
+
 def assert_equal(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
     torch.testing.assert_close(flat(left), flat(right), rtol=0, atol=0)
 
@@ -100,6 +107,7 @@ def test_by_default_a_training_is_that_of_series_3_bit_for_bit(
     assert_same(tmp_path / "named" / "trial", tmp_path / "trial")
 
 
+@pytest.mark.usefixtures("easier")
 @pytest.mark.parametrize("flags", OPTIONS)
 def test_with_each_option_a_stopped_training_resumes_exactly(
     flags: list[str], training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -149,6 +157,40 @@ def test_the_cosine_and_the_warm_up_are_those_written_out(
     assert [record["steps"] for record in history] == [3, 3, 3]
 
 
+@pytest.mark.usefixtures("easier")
+@pytest.mark.parametrize("parts", [(), ("--micro-batch", "3")], ids=["whole", "in parts"])
+def test_the_loss_threshold_is_that_of_speechbrain(
+    parts: tuple[str, ...], training: Training, tmp_path: Path, batches: list[Batch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In float64, where the order of additions does not matter: the mean over the mixtures whose loss is above it, and
+    no step where there is none (as in SpeechBrain's recipes/WSJ0Mix/separation/train.py).
+    """
+    monkeypatch.setattr(Batch, "to", lambda batch, device: Batch(batch.mixtures.double(), batch.targets.double()))
+    torch.set_default_dtype(torch.float64)
+    kept: list[int] = []
+    try:
+        assert training.here(tmp_path / "trial", "--epochs", "3", "--loss-threshold", "-1", *parts) == 0
+        torch.manual_seed(42)
+        network = build("convtasnet", "debug").train()
+        optimizer = published(network.parameters())
+        for batch in batches:
+            network.zero_grad()
+            loss = -pit_si_snr(network(batch.mixtures), batch.targets) - 10
+            loss = loss[loss > -1]
+            kept.append(len(loss))
+            if len(loss):
+                loss.mean().backward()
+                torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+                optimizer.step()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {0 < number < 4 for number in kept} == {True, False}
+    torch.testing.assert_close(flat(weights(tmp_path / "trial")), flat(network.state_dict()), rtol=1e-6, atol=1e-9)
+    history = json.loads((tmp_path / "trial" / "summary.json").read_text())["history"]
+    assert sum(record["mixtures"] for record in history) == sum(kept)
+    assert sum(record["steps"] for record in history) == sum(map(bool, kept))
+
+
 @pytest.mark.parametrize(("scheduler", "last"), [("plateau", 5e-4), ("none", 1e-3)])
 def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau", "none"], last: float) -> None:
     """After three epochs that are no better, with a patience of two and a curriculum that is at its end."""
@@ -166,6 +208,10 @@ def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau
         (
             "--scheduler cosine --cosine-epochs 2",
             "--epochs: 3 does not fit, expected at most the 2 of --cosine-epochs",
+        ),
+        (
+            "--loss-threshold 30",
+            "--loss-threshold: 30.0 does not fit, expected a loss between -200 and 0 dB, such as -30",
         ),
         ("--warmup-steps -1", "--warmup-steps: -1 does not fit, expected 0 or more steps"),
     ],

@@ -5,7 +5,6 @@ It uses Adam, gradient clipping and ReduceLROnPlateau on the validation SI-SNR, 
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -32,18 +31,11 @@ from trainer.training.losses import pit_si_snr, si_snr
 from trainer.training.progress import EpochRecord, Partial, diverged, epoch_line, summary
 from trainer.training.rates import after_epoch, warming_up
 from trainer.training.run_directory import RunDirectory
+from trainer.training.scores import Scores, means
 from trainer.training.stop import Stopped, StopRequest
 
 EXAMPLES = 3
 """Validation mixtures that the tracker gets as sound."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Validation SI-SNR in dB: the mean, and the mean of each variant."""
-
-    mean: float
-    variants: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -171,6 +163,13 @@ class Fit:
             self._skip(epoch, "loss", loss)
             return
         self.group.add_gradients(session.model)
+        if training.loss_threshold is not None:
+            counted = round(self.group.total(self.gradients.counted))
+            # The mean is that over the mixtures that count; where none does, there is nothing to learn.
+            if not counted:
+                return
+            self.gradients.scale(mixtures / counted)
+            loss, mixtures = loss * mixtures / counted, counted
         session.scaler.unscale_(session.optimizer)
         norm = clip_grad_norm_(session.model.parameters(), training.grad_clip_norm).item()
         if math.isfinite(norm):
@@ -251,7 +250,7 @@ class Fit:
 
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
-        batches, values = self._validation(), defaultdict[str, list[float]](list)
+        batches = self._validation()
         own: list[list[float]] = []
         share = batches[self.group.share.rank :: self.group.share.size]
         self.heartbeat.validate(self.session.progress.epoch, len(share), own)
@@ -259,13 +258,7 @@ class Fit:
             for batch in self._load(share):
                 scored = score(batch).double()
                 own.append([scored.sum().item(), *scored.tolist()])
-        total = 0.0
-        for excerpts, (summed, *scores) in zip(batches, self.group.interleaved(own), strict=True):
-            total += summed
-            for excerpt, value in zip(excerpts, scores, strict=True):
-                values[excerpt.variant].append(value)
-        variants = {name: math.fsum(scored) / len(scored) for name, scored in sorted(values.items())}
-        return Scores(total / sum(map(len, values.values())), variants)
+        return means(batches, self.group.interleaved(own))
 
     def _validation(self) -> list[list[Excerpt]]:
         training, subset = self.run.training, self.corpus.validation

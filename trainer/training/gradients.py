@@ -27,10 +27,22 @@ class Gradients:
         scaler: scales the loss for fp16.
         rows: the most mixtures that are computed at once.
         record: whether to use CUDA graphs, which only a GPU has.
+        threshold: the loss of a mixture in dB, minus its SI-SNR, at or below which it does not count; None: all count.
     """
 
-    def __init__(self, network: nn.Module, precision: str, scaler: GradScaler, rows: int, record: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        precision: str,
+        scaler: GradScaler,
+        rows: int,
+        record: bool,
+        threshold: float | None = None,
+    ) -> None:
         self.recording = record
+        self._threshold = threshold
+        # A recorded step adds to it at the same address.
+        self._counted = torch.zeros((), device=next(network.parameters()).device)
         self._network = network
         self._dtype = DTYPES.get(precision)
         self._scaler = scaler
@@ -45,6 +57,18 @@ class Gradients:
     def zero(self) -> None:
         """Clears the gradients; a recorded step needs them at the same addresses, as zeros."""
         self._network.zero_grad(set_to_none=not self.recording)
+        self._counted.zero_()
+
+    @property
+    def counted(self) -> float:
+        """The mixtures since `zero` whose loss was above the threshold."""
+        return self._counted.item()
+
+    def scale(self, factor: float) -> None:
+        """Multiplies the gradients."""
+        for parameter in self._network.parameters():
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
 
     def __call__(self, mixtures: Tensor, targets: Tensor, weight: float) -> Tensor:
         """Adds the gradients of the loss, and returns it: minus the sum of the mixtures' SI-SNR times `weight`.
@@ -74,7 +98,13 @@ class Gradients:
         return x[torch.arange(self._rows, device=x.device) % len(x)]
 
     def _loss_and_gradients(self, mixtures: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        loss = -(pit_si_snr(self._estimates(mixtures), targets) * weights).sum()
+        scores = pit_si_snr(self._estimates(mixtures), targets)  # [B]
+        if self._threshold is not None:
+            # So put, a score that is not a number counts, and is noticed.
+            counts = ~(-scores <= self._threshold)
+            self._counted += (counts & (weights > 0)).sum()
+            scores = torch.where(counts, scores, 0.0)
+        loss = -(scores * weights).sum()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 

@@ -37,4 +37,6 @@ def gradients_of(run: Run, session: Session) -> Gradients:
     if run.compile:
         session.model.compile()
     record = run.cuda_graph and session.device.type == "cuda" and find(run.training.model).cuda_graph
-    return Gradients(session.model, run.training.precision, session.scaler, run.rows, record)
+    return Gradients(
+        session.model, run.training.precision, session.scaler, run.rows, record, run.training.loss_threshold
+    )
