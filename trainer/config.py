@@ -199,6 +199,8 @@ class Run:
         last = self.training.cosine_epochs if self.training.scheduler == "cosine" else None
         if last is not None and self.epochs > last:
             raise ConfigError(f"--epochs: {self.epochs} does not fit, expected at most the {last} of --cosine-epochs")
+        if self.gpus > 1 and self.training.architecture.get("dropout"):
+            raise ConfigError(f"--gpus: {self.gpus} would draw other random numbers than one for --dropout; train on 1")
         whole = self.training.batch_size
         if whole % self.gpus:
             fits = ", ".join(str(number) for number in range(1, min(whole, 64) + 1) if whole % number == 0)

@@ -27,7 +27,7 @@ def written() -> str:
     models = {
         name: {
             "presets": list(find(name).presets),
-            "flags": {flag(field): described.row for field, described in model.fields.items()},
+            "flags": {flag(field): described.row | _limits(field) for field, described in model.fields.items()},
         }
         for name, model in MODELS.items()
     }
@@ -49,10 +49,7 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
     # --compile and --no-compile take no value.
     if kind is bool and not optional:
         row["switch"] = True
-    if (limits := LIMITS.get(field.name)) is not None:
-        numbers = {"least": limits.least, "above": limits.above, "below": limits.below}
-        row |= {name: value for name, value in numbers.items() if value is not None and value < math.inf}
-        row["expected"] = limits.expected
+    row |= _limits(field.name)
     if field.name in AT_MOST:
         row["at_most"] = flag(AT_MOST[field.name])
     if field.name in DIVIDES:
@@ -63,6 +60,15 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
     if field.default is MISSING:
         row["required"] = True
     return {"type": "str" if kind is Path else kind.__name__, **row}
+
+
+def _limits(name: str) -> dict[str, object]:
+    """Returns the part of a row that says which numbers the field takes."""
+    if (limits := LIMITS.get(name)) is None:
+        return {}
+    numbers = {"least": limits.least, "above": limits.above, "below": limits.below}
+    given = {name: value for name, value in numbers.items() if value is not None and value < math.inf}
+    return {**given, "expected": limits.expected}
 
 
 if __name__ == "__main__":

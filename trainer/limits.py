@@ -46,6 +46,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "lr_factor": Limits(expected="a number between 0 and 1", above=0, below=1),
         "lr_patience": _from(0, "epochs"),
         "cosine_epochs": _from(1, "epochs"),
+        # A field of some models' configs.
+        "dropout": Limits(expected="a number from 0 to below 1", least=0, below=1),
         "loss_threshold": Limits(expected="a loss between -200 and 0 dB, such as -30", above=-200, below=0),
         "warmup_steps": _from(0, "steps"),
         "batch_size": _from(1, "mixtures"),

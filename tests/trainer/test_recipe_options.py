@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
@@ -17,7 +18,9 @@ from tests.trainer.test_resume import assert_same, flat
 from tests.trainer.training import Training
 from trainer.config import Training as Settings
 from trainer.data.sampling import Batch
+from trainer.kernels.transformer import TransformerLayer
 from trainer.models import build
+from trainer.models.dprnn import RecurrentPath
 from trainer.recipe import DEFAULTS
 from trainer.training import fit, gradients
 from trainer.training.checkpoint import new_session
@@ -29,6 +32,8 @@ AS_SERIES_3 = ["--optimizer", "adam", "--scheduler", "plateau", "--warmup-steps"
 OPTIONS = [
     pytest.param(["--optimizer", "adamw", "--weight-decay", "0.1"], id="adamw"),
     pytest.param(["--scheduler", "cosine", "--cosine-epochs", "4"], id="cosine"),
+    pytest.param(["--model", "dprnn", "--dropout", "0.2"], id="dropout in dprnn"),
+    pytest.param(["--model", "sepformer", "--dropout", "0.2"], id="dropout in sepformer"),
     pytest.param(["--loss-threshold", "-1"], id="loss threshold"),
     pytest.param(["--warmup-steps", "7"], id="warm-up"),
 ]
@@ -115,7 +120,7 @@ def test_with_each_option_a_stopped_training_resumes_exactly(
     """SIGTERM comes after every second batch; what comes out is bitwise the undisturbed run, and not the default's."""
     words = ["--epochs", "3", "--batch-size", "5"]
     assert training.here(tmp_path / "trial", *words, *flags) == 0
-    assert training.here(tmp_path / "default", *words) == 0
+    assert training.here(tmp_path / "default", *words, *flags[: 2 * (flags[0] == "--model")]) == 0
     default = weights(tmp_path / "default")
     assert any(not torch.equal(weight, default[name]) for name, weight in weights(tmp_path / "trial").items())
     step, calls = fit.Fit._step, iter(range(1, 1000))
@@ -191,6 +196,37 @@ def test_the_loss_threshold_is_that_of_speechbrain(
     assert sum(record["steps"] for record in history) == sum(map(bool, kept))
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
+def test_dropout_is_of_what_a_part_adds_and_of_nothing_else(training: bool) -> None:
+    """SepFormer's layer and DPRNN's path written out in torch's own functions, with the same random numbers."""
+    torch.manual_seed(0)
+    sequences = torch.randn(2, 9, 8)
+    layer = TransformerLayer(8, 2, 16, 0.5).train(training)
+    plain = TransformerLayer(8, 2, 16).train(training)
+    plain.load_state_dict(layer.state_dict())
+    torch.manual_seed(1)
+    output = layer(sequences)
+    torch.manual_seed(1)
+    between = sequences + F.dropout(plain.attention(plain.attention_norm(sequences)), 0.5, training)
+    expected = between + F.dropout(plain.feedforward[2](F.relu(inner(plain, between))), 0.5, training)
+    torch.testing.assert_close(output, expected)
+    assert torch.allclose(output, plain(sequences), atol=1e-5) != training
+
+    path = RecurrentPath(8, 4, 0.5).train(training)
+    chunks = torch.randn(2, 3, 5, 8)
+    torch.manual_seed(1)
+    output = path(chunks)
+    torch.manual_seed(1)
+    hidden = F.dropout(path.lstm(chunks.movedim(2, 0).flatten(1, 2)), 0.5, training)
+    torch.testing.assert_close(output, path.projection(hidden).view(5, 2, 3, 8).movedim(0, 2))
+
+
+def inner(layer: TransformerLayer, sequences: Tensor) -> Tensor:
+    """Returns what the feed-forward network has before its ReLU."""
+    before: Tensor = layer.feedforward[0](layer.feedforward_norm(sequences))
+    return before
+
+
 @pytest.mark.parametrize(("scheduler", "last"), [("plateau", 5e-4), ("none", 1e-3)])
 def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau", "none"], last: float) -> None:
     """After three epochs that are no better, with a patience of two and a curriculum that is at its end."""
@@ -213,6 +249,9 @@ def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau
             "--loss-threshold 30",
             "--loss-threshold: 30.0 does not fit, expected a loss between -200 and 0 dB, such as -30",
         ),
+        ("--dropout 0.1", "--dropout: convtasnet has no such field (dprnn, sepformer has it); its fields: "),
+        ("--model dprnn --dropout 1", "--dropout: 1.0 does not fit, expected a number from 0 to below 1"),
+        ("--model dprnn --dropout 0.1 --gpus 2", "--gpus: 2 would draw other random numbers than one for --dropout"),
         ("--warmup-steps -1", "--warmup-steps: -1 does not fit, expected 0 or more steps"),
     ],
 )

@@ -24,31 +24,37 @@ ROWS = 1024
 class TransformerLayer(nn.Module):
     """Self-attention and a feed-forward network, each with a norm before it, and added to its input.
 
+    Dropout is that of Vaswani et al. 2017 (arXiv:1706.03762, section 5.4): of each output before it is added.
+
     Args:
         channels: N, the channels of the sequences.
         heads: attention heads; N is a multiple of them.
         feedforward_size: H, the units between the two linear layers.
+        dropout: share of both outputs that is zeroed in training.
     """
 
-    def __init__(self, channels: int, heads: int, feedforward_size: int) -> None:
+    def __init__(self, channels: int, heads: int, feedforward_size: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.attention_norm = nn.LayerNorm(channels, EPS)
         self.attention = SelfAttention(channels, heads)
         self.feedforward_norm = nn.LayerNorm(channels, EPS)
         self.feedforward = nn.Sequential(
             Linear(channels, feedforward_size),
-            # In place, because this is the layer's largest tensor and nothing needs its old values.
-            nn.ReLU(inplace=True),
+            # In place, because this is the layer's largest tensor and nothing needs its old values. With dropout,
+            # Linear may be our own function on the CPU, whose output autograd does not let change.
+            nn.ReLU(inplace=not dropout),
             Linear(feedforward_size, channels),
         )
 
     def forward(self, sequences: Tensor) -> Tensor:
         """Maps sequences [B, T, N] to the same shape."""
-        if plain(sequences, self.attention.qkv.weight):
+        drops = self.training and isinstance(self.dropout, nn.Dropout)
+        if not drops and plain(sequences, self.attention.qkv.weight):
             grouped: Tensor = _Grouped.apply(self.attention.heads, sequences.contiguous(), *self.parameters())
             return grouped
-        sequences = sequences + self.attention(self.attention_norm(sequences))  # [B, T, N]
-        output: Tensor = sequences + self.feedforward(self.feedforward_norm(sequences))  # [B, T, N]
+        sequences = sequences + self.dropout(self.attention(self.attention_norm(sequences)))  # [B, T, N]
+        output: Tensor = sequences + self.dropout(self.feedforward(self.feedforward_norm(sequences)))  # [B, T, N]
         return output
 
 

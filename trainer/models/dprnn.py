@@ -33,6 +33,8 @@ class DPRNNConfig:
     """Dual-path blocks."""
     hidden_size: int = 128
     """Units of each LSTM in each direction."""
+    dropout: float = 0.0
+    """Share of an LSTM's outputs that is zeroed in training (the paper: none)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -49,7 +51,7 @@ class DPRNN(DualPathNetwork):
 
     def __init__(self, config: DPRNNConfig) -> None:
         def path() -> nn.Module:
-            return RecurrentPath(config.filters, config.hidden_size)
+            return RecurrentPath(config.filters, config.hidden_size, config.dropout)
 
         blocks = [DualPathBlock(config.filters, path(), path()) for _ in range(config.blocks)]
         super().__init__(config.filters, config.kernel_size, config.chunk_size, blocks)
@@ -61,11 +63,13 @@ class RecurrentPath(nn.Module):
     Args:
         channels: N, the channels of input and output.
         hidden_size: H, the units of the LSTM in each direction.
+        dropout: share of the LSTM's outputs that is zeroed in training.
     """
 
-    def __init__(self, channels: int, hidden_size: int) -> None:
+    def __init__(self, channels: int, hidden_size: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.lstm = LSTM(channels, hidden_size)
+        self.dropout = nn.Dropout(dropout) if dropout else nn.Identity()
         self.projection = Linear(2 * hidden_size, channels)
         for name, weight in self.lstm.named_parameters():
             if name.startswith("weight_hh"):
@@ -75,7 +79,7 @@ class RecurrentPath(nn.Module):
         """Runs along T of [B, X, T, N] and returns the same shape."""
         # Time comes first, as the LSTM's kernels want it: with one mixture, the path across chunks copies nothing.
         sequences = chunks.movedim(2, 0)  # [T, B, X, N]
-        hidden = self.lstm(sequences.flatten(1, 2))  # [T, B X, 2 H]
+        hidden = self.dropout(self.lstm(sequences.flatten(1, 2)))  # [T, B X, 2 H]
         output: Tensor = self.projection(hidden).view(sequences.shape).movedim(0, 2)  # [B, X, T, N]
         return output
 

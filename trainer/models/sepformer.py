@@ -39,6 +39,8 @@ class SepFormerConfig:
     """Units between the two linear layers of a transformer layer."""
     positional_encoding: bool = True
     """Whether sines and cosines of the position are added before each transformer (the published baseline: no)."""
+    dropout: float = 0.0
+    """Share of what attention and feed-forward network add that is zeroed in training (SpeechBrain: none)."""
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -68,7 +70,7 @@ class Transformer(nn.Module):
     def __init__(self, config: SepFormerConfig) -> None:
         super().__init__()
         self.positional_encoding = config.positional_encoding
-        sizes = config.filters, config.heads, config.feedforward_size
+        sizes = config.filters, config.heads, config.feedforward_size, config.dropout
         self.layers = nn.Sequential(*(TransformerLayer(*sizes) for _ in range(config.transformer_layers)))
         self.norm = nn.LayerNorm(config.filters, EPS)
 
