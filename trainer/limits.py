@@ -49,6 +49,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         # A field of some models' configs.
         "dropout": Limits(expected="a number from 0 to below 1", least=0, below=1),
         "loss_threshold": Limits(expected="a loss between -200 and 0 dB, such as -30", above=-200, below=0),
+        "average_best": Limits(expected="1 to 100 epochs", least=1, below=101),
         "warmup_steps": _from(0, "steps"),
         "batch_size": _from(1, "mixtures"),
         "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),

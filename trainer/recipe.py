@@ -28,6 +28,9 @@ class Recipe:
     warmup_steps: int = 0
     """Steps over which the learning rate rises in equal parts to that of the scheduler."""
 
+    average_best: int = 1
+    """Validate and keep the average of the weights of this many epochs, the best so far. 1: each epoch's own."""
+
     loss_threshold: float | None = None
     """Only mixtures count whose loss, minus their SI-SNR in dB, is above this; SpeechBrain's recipes have -30. Default:
     all count."""

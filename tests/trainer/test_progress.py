@@ -159,6 +159,7 @@ def test_the_summary_of_a_run() -> None:
         "waited": 2.0,
         "nonfinite_batches": 1,
         "steps": 12,
+        "own_val_si_snr": None,
     }
 
 

@@ -17,6 +17,9 @@ from torch.optim import Adam, AdamW, Optimizer
 from tests.trainer.test_resume import assert_same, flat
 from tests.trainer.training import Training
 from trainer.config import Training as Settings
+from trainer.data.mixing import KINDS
+from trainer.data.readers.corpora import open_corpus
+from trainer.data.readers.subset import load
 from trainer.data.sampling import Batch
 from trainer.kernels.transformer import TransformerLayer
 from trainer.models import build
@@ -27,7 +30,7 @@ from trainer.training.checkpoint import new_session
 from trainer.training.losses import pit_si_snr
 from trainer.training.rates import after_epoch
 
-AS_SERIES_3 = ["--optimizer", "adam", "--scheduler", "plateau", "--warmup-steps", "0"]
+AS_SERIES_3 = ["--optimizer", "adam", "--scheduler", "plateau", "--warmup-steps", "0", "--average-best", "1"]
 """Every option with the value that it had before it was one."""
 OPTIONS = [
     pytest.param(["--optimizer", "adamw", "--weight-decay", "0.1"], id="adamw"),
@@ -35,6 +38,7 @@ OPTIONS = [
     pytest.param(["--model", "dprnn", "--dropout", "0.2"], id="dropout in dprnn"),
     pytest.param(["--model", "sepformer", "--dropout", "0.2"], id="dropout in sepformer"),
     pytest.param(["--loss-threshold", "-1"], id="loss threshold"),
+    pytest.param(["--average-best", "2"], id="average"),
     pytest.param(["--warmup-steps", "7"], id="warm-up"),
 ]
 """Each option away from its default."""
@@ -122,7 +126,9 @@ def test_with_each_option_a_stopped_training_resumes_exactly(
     assert training.here(tmp_path / "trial", *words, *flags) == 0
     assert training.here(tmp_path / "default", *words, *flags[: 2 * (flags[0] == "--model")]) == 0
     default = weights(tmp_path / "default")
-    assert any(not torch.equal(weight, default[name]) for name, weight in weights(tmp_path / "trial").items())
+    # An average leaves the training itself as it is.
+    differs = any(not torch.equal(weight, default[name]) for name, weight in weights(tmp_path / "trial").items())
+    assert differs == ("--average-best" not in flags)
     step, calls = fit.Fit._step, iter(range(1, 1000))
 
     def stepping(self: fit.Fit, *arguments: Any) -> None:
@@ -221,6 +227,53 @@ def test_dropout_is_of_what_a_part_adds_and_of_nothing_else(training: bool) -> N
     torch.testing.assert_close(output, path.projection(hidden).view(5, 2, 3, 8).movedim(0, 2))
 
 
+def test_best_pt_is_the_average_of_the_best_epochs(training: Training, tmp_path: Path, corpus: Path) -> None:
+    """Epochs are ranked by their own validation, which is that of a run without averages; what is reported is the
+    average's, which the trainer's evaluation of best.pt confirms.
+    """
+    own: list[tuple[float, dict[str, Tensor]]] = []
+    for epochs in ("1", "2", "3"):
+        assert training.here(tmp_path / "plain", "--epochs", epochs) == 0
+        history = json.loads((tmp_path / "plain" / "summary.json").read_text())["history"]
+        own.append((history[-1]["val_si_snr"], weights(tmp_path / "plain")))
+    assert training.here(tmp_path / "trial", "--epochs", "3", "--average-best", "2") == 0
+    summary = json.loads((tmp_path / "trial" / "summary.json").read_text())
+    assert [record["own_val_si_snr"] for record in summary["history"]] == [score for score, _ in own]
+    best = torch.load(tmp_path / "trial" / "best.pt", weights_only=True)
+    two = sorted(own[: best["epoch"]], key=lambda pair: -pair[0])[:2]
+    expected = {name: torch.stack([each[name] for _, each in two]).mean(0) for name in own[0][1]}
+    torch.testing.assert_close(flat(best["model"]), flat(expected))
+    again = new_session(Settings(model="convtasnet", preset="debug"), torch.device("cpu")).model
+    again.load_state_dict(best["model"])
+    subset = open_corpus(corpus).validation
+    scores = []
+    for row in subset.rows:
+        mixture, targets = map(torch.from_numpy, load(row, KINDS[row.kind][0], 0, row.frames))
+        scores.append(pit_si_snr(again(mixture[None]), targets[None]).item())
+    assert best["val_si_snr"] == pytest.approx(sum(scores) / len(scores), abs=1e-4)
+
+
+def test_a_stop_while_an_average_is_validated_saves_the_training_s_own_weights(
+    training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM comes then, at the end of the second epoch; the resumed run is bitwise the undisturbed one."""
+    flags = ["--epochs", "3", "--average-best", "2"]
+    assert training.here(tmp_path / "trial", *flags) == 0
+    validate, stops = fit.Fit._validate, [True]
+
+    def validating(self: fit.Fit, started: float | None = None) -> Any:
+        if started is None and stops:
+            stops.pop()
+            os.kill(os.getpid(), signal.SIGTERM)
+        return validate(self, started)
+
+    monkeypatch.setattr(fit.Fit, "_validate", validating)
+    (tmp_path / "stopped").mkdir()
+    assert training.here(tmp_path / "stopped" / "trial", *flags) == 143
+    assert training.here(tmp_path / "stopped" / "trial", *flags) == 0
+    assert_same(tmp_path / "stopped" / "trial", tmp_path / "trial")
+
+
 def inner(layer: TransformerLayer, sequences: Tensor) -> Tensor:
     """Returns what the feed-forward network has before its ReLU."""
     before: Tensor = layer.feedforward[0](layer.feedforward_norm(sequences))
@@ -235,40 +288,3 @@ def test_without_a_scheduler_the_learning_rate_stays(scheduler: Literal["plateau
     for epoch in range(1, 5):
         after_epoch(session, epoch, 1.0)
     assert session.optimizer.param_groups[0]["lr"] == last
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ("--scheduler cosine", "--scheduler cosine: give --cosine-epochs, after which the learning rate is zero"),
-        (
-            "--scheduler cosine --cosine-epochs 2",
-            "--epochs: 3 does not fit, expected at most the 2 of --cosine-epochs",
-        ),
-        (
-            "--loss-threshold 30",
-            "--loss-threshold: 30.0 does not fit, expected a loss between -200 and 0 dB, such as -30",
-        ),
-        ("--dropout 0.1", "--dropout: convtasnet has no such field (dprnn, sepformer has it); its fields: "),
-        ("--model dprnn --dropout 1", "--dropout: 1.0 does not fit, expected a number from 0 to below 1"),
-        ("--model dprnn --dropout 0.1 --gpus 2", "--gpus: 2 would draw other random numbers than one for --dropout"),
-        ("--warmup-steps -1", "--warmup-steps: -1 does not fit, expected 0 or more steps"),
-    ],
-)
-def test_a_recipe_that_does_not_fit_is_one_line(
-    flags: str, message: str, training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert training.here(tmp_path / "trial", *flags.split()) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert message in line
-    assert not (tmp_path / "trial").exists()
-
-
-def test_a_directory_of_another_recipe_is_refused(
-    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In one line that names the option, although the directory's config.json does not."""
-    assert training.here(tmp_path / "trial", "--epochs", "1") == 0
-    assert training.here(tmp_path / "trial", "--epochs", "1", "--optimizer", "adamw") == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "optimizer adam (requested: adamw)" in line

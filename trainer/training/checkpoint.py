@@ -11,12 +11,12 @@ import io
 import os
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -35,6 +35,16 @@ _COMMENT = b"sha256="
 _LENGTH = len(_COMMENT) + 64
 
 
+class Kept(TypedDict):
+    """One of the best epochs, kept for the average of --average-best."""
+
+    epoch: int
+    score: float
+    """Validation SI-SNR in dB of its own weights."""
+    model: dict[str, Tensor]
+    """Its weights, on the CPU."""
+
+
 @dataclass
 class Session:
     """A training in memory."""
@@ -46,6 +56,8 @@ class Session:
     scheduler: ReduceLROnPlateau
     scaler: GradScaler
     progress: Progress
+    kept: list[Kept] = field(default_factory=list)
+    """The epochs that are averaged, the best first."""
 
     @property
     def parameters(self) -> int:
@@ -83,6 +95,8 @@ def dump(session: Session, identity: Mapping[str, object]) -> memoryview:
         "progress": session.progress.to_dict(),
         "identity": dict(identity),
     }
+    if session.kept:
+        state["kept"] = session.kept
     return _dump(state)
 
 
@@ -138,7 +152,7 @@ def _begin_anew(session: Session) -> None:
     session.optimizer.load_state_dict(fresh.optimizer.state_dict())
     session.scheduler.load_state_dict(fresh.scheduler.state_dict())
     session.scaler.load_state_dict(fresh.scaler.state_dict())
-    session.progress = fresh.progress
+    session.progress, session.kept = fresh.progress, []
 
 
 def restore(session: Session, file: Path, identity: Mapping[str, object]) -> None:
@@ -161,6 +175,7 @@ def load(session: Session, state: Mapping[str, Any]) -> None:
     session.scheduler.load_state_dict(state["scheduler"])
     session.scaler.load_state_dict(state["scaler"])
     session.progress = Progress.from_dict(state["progress"])
+    session.kept = state.get("kept", [])
     torch.set_rng_state(state["random"])
     if state["random_cuda"] is not None and session.device.type == "cuda":
         torch.cuda.set_rng_state(state["random_cuda"], session.device)

@@ -14,21 +14,23 @@ from torch.nn.utils import clip_grad_norm_
 
 from trainer.config import Run
 from trainer.data.readers.corpora import Corpus
-from trainer.data.readers.subset import SAMPLE_RATE
-from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, training_batches, validation_batches
+from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, validation_batches
 from trainer.errors import DataFaultError, StorageError
-from trainer.metric_line import metric_line, say, timestamp
+from trainer.metric_line import metric_line, say
 from trainer.run_files import BEST, LAST, PREVIOUS, SUMMARY
 from trainer.text import count
 from trainer.tracking import Tracker
 from trainer.tracking.example import Signals
-from trainer.training.checkpoint import Session, dump, dump_best
+from trainer.training.average import averaged, best_of
+from trainer.training.checkpoint import Kept, Session, dump, dump_best
+from trainer.training.divergence import diverged
+from trainer.training.epoch import epoch_of, frames_of
 from trainer.training.examples import separated
 from trainer.training.gradients import Gradients
 from trainer.training.group import ALONE, Group
 from trainer.training.heartbeat import Heartbeat
 from trainer.training.losses import pit_si_snr, si_snr
-from trainer.training.progress import EpochRecord, Partial, diverged, epoch_line, summary
+from trainer.training.progress import Partial, epoch_line, summary
 from trainer.training.rates import after_epoch, warming_up
 from trainer.training.run_directory import RunDirectory
 from trainer.training.scores import Scores, means
@@ -72,12 +74,14 @@ class Fit:
             self._leave_if_asked(started)
             try:
                 self._train(epoch, started)
-                scores = self._validate(started)
+                own = self._validate(started)
+                kept = best_of(self.session, own.mean)
+                scores = self._validate_average(own, kept, started)
             except DataFaultError:
                 # This is between two steps, so the run can resume once the data is fixed.
                 self._checkpoint(started)
                 raise
-            self._end_epoch(epoch, scores, time.monotonic() - started)
+            self._end_epoch(epoch, scores, own.mean, kept, time.monotonic() - started)
 
     @property
     def finished(self) -> bool:
@@ -124,16 +128,8 @@ class Fit:
 
     def _train(self, epoch: int, started: float) -> None:
         """Trains on the training set once, or on what a stopped process left of it."""
-        training, partial = self.run.training, self.session.progress.partial
-        variants = training.stages.variants(epoch, self.corpus.train.shown)
-        batches = training_batches(
-            select(self.corpus.train, variants, training.train_limit),
-            variants,
-            seed=training.seed,
-            epoch=epoch,
-            frames=self._frames,
-            batch_size=training.batch_size,
-        )
+        partial = self.session.progress.partial
+        batches = epoch_of(self.run.training, self.corpus.train, epoch)
         validating = sum(map(len, self._validation()))
         self.heartbeat.train(epoch, started, batches, partial, validating=validating, lr=self.session.lr)
         self.session.model.train()
@@ -192,52 +188,59 @@ class Fit:
         if partial.nonfinite_batches > most:
             batches = count(partial.nonfinite_batches, "batch", "batches")
             many = f" in {batches} of the epoch; --nonfinite-batches allows {most}" if most else ""
-            raise diverged(self.run.training, self.session.lr, epoch, what, f"{value}{many}")
+            raise diverged(self.session, epoch, what, f"{value}{many}")
         say(
             f"epoch {epoch}: batch {partial.batches + 1} is skipped, its {what} is {value} "
             f"({partial.nonfinite_batches} of at most {most})"
         )
 
-    def _validate(self, started: float) -> Scores:
-        """Returns the model's SI-SNR on the validation set."""
+    def _validate(self, started: float | None = None) -> Scores:
+        """Returns the model's SI-SNR on the validation set. Raises Stopped, with a checkpoint if `started` is given."""
 
         def score(batch: Batch) -> Tensor:
-            self._leave_if_asked(started)
+            if started is not None:
+                self._leave_if_asked(started)
+            elif self.stop.requested:
+                raise Stopped
             return pit_si_snr(self.gradients.estimate(batch.mixtures), batch.targets)
 
         self.session.model.eval()
         scores = self._over_validation(score)
         self.heartbeat.validated()
         if not math.isfinite(scores.mean):
-            epoch = self.session.progress.epoch
-            raise diverged(self.run.training, self.session.lr, epoch, "validation", str(scores.mean))
+            raise diverged(self.session, self.session.progress.epoch, "validation", str(scores.mean))
         return scores
 
-    def _end_epoch(self, epoch: int, scores: Scores, seconds: float) -> None:
+    def _validate_average(self, own: Scores, kept: list[Kept], started: float) -> Scores:
+        """Returns the scores of the average of the `kept` epochs; those of the `own` weights where it is the same."""
+        history, epochs = self.session.progress.history, [one["epoch"] for one in kept]
+        if len(kept) < 2:
+            return own
+        if epochs == [one["epoch"] for one in self.session.kept]:
+            return Scores(history[-1].val_si_snr, history[-1].variants)
+        try:
+            with averaged(self.session.model, kept):
+                return self._validate()
+        except Stopped:
+            # Only here are the weights those that the training resumes with.
+            self._leave_if_asked(started)
+            raise
+
+    def _end_epoch(self, epoch: int, scores: Scores, own: float, kept: list[Kept], seconds: float) -> None:
         """Records a finished epoch: steps the scheduler, writes the checkpoints, and reports the result."""
-        session, partial = self.session, self.session.progress.partial
-        record = EpochRecord(
-            epoch=epoch,
-            time=timestamp(),
-            val_si_snr=scores.mean,
-            train_loss=partial.loss_sum / partial.mixtures if partial.mixtures else None,
-            lr=session.lr,
-            grad_norm=partial.norm_sum / max(1, partial.steps),
-            seconds=seconds,
-            variants=scores.variants,
-            mixtures=partial.mixtures,
-            waited=partial.waited,
-            nonfinite_batches=partial.nonfinite_batches,
-            steps=partial.steps,
-        )
+        session = self.session
+        record = session.progress.ended(scores.mean, scores.variants, own if kept else None, session.lr, seconds)
         session.progress.history.append(record)
         session.progress.partial = Partial()
-        after_epoch(session, epoch, scores.mean)
+        session.kept = kept
+        after_epoch(session, epoch, own)
         try:
             # The best one comes first: a process that is killed in between trains this epoch again and writes the same
             # weights.
             if session.progress.best is record:
-                self.folder.write(BEST, dump_best(session, self.identity))
+                with averaged(session.model, kept):
+                    best = dump_best(session, self.identity)
+                self.folder.write(BEST, best)
             self.folder.write(LAST, dump(session, self.identity), keep=PREVIOUS)
         # The summary reports what is on the disk.
         except (Stopped, StorageError):
@@ -246,7 +249,8 @@ class Fit:
         self.summarize("finished" if self.finished else "running")
         say(epoch_line(record, self.run.epochs), metric_line(record.time, scores.mean))
         if session.progress.best is record:
-            self.tracker.best_epoch(lambda: self.examples(EXAMPLES))
+            with averaged(session.model, kept):
+                self.tracker.best_epoch(lambda: self.examples(EXAMPLES))
 
     def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
         """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
@@ -280,7 +284,7 @@ class Fit:
 
     @property
     def _frames(self) -> int:
-        return round(self.run.training.segment_seconds * SAMPLE_RATE)
+        return frames_of(self.run.training)
 
     def _leave_if_asked(self, started: float) -> None:
         self.heartbeat.say()

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainer.config import Training
-from trainer.errors import DivergedError
+from trainer.metric_line import timestamp
 from trainer.text import count
 
 
@@ -39,6 +39,8 @@ class EpochRecord:
     """Batches skipped because their loss or gradient was not finite."""
     steps: int = 0
     """Steps of the optimiser; 0 where an earlier version did not count them."""
+    own_val_si_snr: float | None = None
+    """dB, of the epoch's own weights; given where `val_si_snr` is that of an average of epochs."""
 
 
 @dataclass
@@ -81,6 +83,27 @@ class Progress:
     def best(self) -> EpochRecord | None:
         """The epoch with the best validation, the first of equals; None before the first epoch has ended."""
         return max(self.history, key=lambda record: record.val_si_snr, default=None)
+
+    def ended(
+        self, val_si_snr: float, variants: dict[str, float], own: float | None, lr: float, seconds: float
+    ) -> EpochRecord:
+        """Returns the record of the current epoch, which ends now; the arguments are its fields."""
+        partial = self.partial
+        return EpochRecord(
+            epoch=self.epoch,
+            time=timestamp(),
+            val_si_snr=val_si_snr,
+            train_loss=partial.loss_sum / partial.mixtures if partial.mixtures else None,
+            lr=lr,
+            grad_norm=partial.norm_sum / max(1, partial.steps),
+            seconds=seconds,
+            variants=variants,
+            mixtures=partial.mixtures,
+            waited=partial.waited,
+            nonfinite_batches=partial.nonfinite_batches,
+            steps=partial.steps,
+            own_val_si_snr=own,
+        )
 
     def finished(self, epochs: int, patience: int | None, hopeless: int | None = None) -> bool:
         """Returns whether `epochs` are done, or there is a reason to end before them."""
@@ -149,11 +172,3 @@ def summary(
         "parameters": parameters,
         "history": [asdict(record) for record in progress.history],
     }
-
-
-def diverged(training: Training, lr: float, epoch: int, what: str, value: str) -> DivergedError:
-    """Returns the error of a training in which `what` (loss, gradient, validation) is no number, at the rate `lr`."""
-    fix = f"try a lower --lr (now {training.lr:g}) or --grad-clip-norm (now {training.grad_clip_norm:g})"
-    if training.precision != "fp32":
-        fix += f", or --precision fp32 (now {training.precision})"
-    return DivergedError(f"epoch {epoch}, at a learning rate of {lr:g}: the {what} is {value}; {fix}")
