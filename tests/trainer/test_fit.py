@@ -12,8 +12,9 @@ from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 from tests.trainer.training import Training
 from trainer.data.readers.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
-from trainer.training.fit import Fit, Scores
+from trainer.training.fit import Fit
 from trainer.training.gradients import Gradients
+from trainer.training.scores import Scores
 
 
 def summary(run_dir: Path) -> dict[str, Any]:
