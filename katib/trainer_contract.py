@@ -100,6 +100,7 @@ class Flags:
     MICRO_BATCH = "--micro-batch"
     DATA_DIR = "--data-dir"
     RUN_DIR = "--run-dir"
+    RECORDS = "--records"
     CONTINUE_FROM = "--continue-from"
     DEVICE = "--device"
     GPUS = "--gpus"

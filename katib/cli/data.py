@@ -7,11 +7,13 @@ import typer
 
 from katib.backend.cluster.claim_pod import claim_pod
 from katib.backend.cluster.copying import Source, copy, source
+from katib.backend.cluster.deployment import corpus_place
 from katib.backend.cluster.searches import any_manifest
 from katib.cli._bundles import Reached, bundled
 from katib.cli._progress import CopyProgress
-from katib.cli.options import Yes
+from katib.cli.options import Out, Yes
 from katib.cli.searches import confirm
+from katib.corpus_checks import note_copy
 from katib.errors import ClusterError, SiteError
 from katib.terminal import say
 from katib.text import count
@@ -22,12 +24,13 @@ from katib.trainer_contract import DATA
 def data(
     reached: Reached,
     data: Annotated[Path, typer.Option(help="folder of the corpus on this machine, which holds train/ and val/")],
+    out: Out = Path("runs"),
     yes: Yes = False,
 ) -> None:
     """Copies the folder DATA to the data claim, under the name that the site file gives it, with checksums.
 
-    The folder appears there when it is whole. The pod is removed afterwards, also after Ctrl-C; the same command then
-    goes on where the copy was.
+    The folder appears there when it is whole. OUT knows whose copy it is, so that deploy finds its corpus-check. The
+    pod is removed afterwards, also after Ctrl-C; the same command then goes on where the copy was.
     """
     site = reached.described
     if not (folder := site.data_folder):
@@ -41,6 +44,7 @@ def data(
         there = _copied(reached, files, folder)
     except KeyboardInterrupt:
         raise ClusterError("interrupted; what has arrived stays, and the same command goes on from there") from None
+    note_copy(out, corpus_place(reached.cluster, site), data)
     if there:
         say(f"'{folder}' is there already, whole: {count(len(files.files), 'file')} with the same sizes and checksums")
     else:

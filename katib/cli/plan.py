@@ -12,12 +12,14 @@ from katib.budget.view import print_estimate
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Json, Parallel
 from katib.cli.tables import tell, trial_table
+from katib.corpus_checks import corpus_line
 from katib.errors import SepsweepError
 from katib.manifest.object import Manifest
 from katib.site import load_site, with_gpus
 from katib.spec import Spec, load_spec, models
 from katib.table.origin import fits
 from katib.table.trial_table import TrialTable
+from katib.terminal import print_words
 
 
 @bundled
@@ -50,6 +52,8 @@ def plan(
         print(json.dumps(record(estimate) | {"unit": f"{unit}-hours"}, indent=2))
     else:
         print_estimate(estimate, site.parallel_trials, unit)
+        lines = (corpus_line(where.out, table.identity.corpus) for table in tables.values())
+        print_words(*filter(None, dict.fromkeys(lines)), indent=2)
 
 
 def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:

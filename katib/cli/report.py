@@ -1,5 +1,6 @@
 """Writes the report of an experiment as one HTML file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,9 @@ from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
+from katib.corpus_checks import corpus_line
 from katib.manifest.object import Manifest
+from katib.program import as_typed
 from katib.report.audio import listen
 from katib.report.page import page, write
 from katib.report.summary import conclude
@@ -33,6 +36,8 @@ def write_report(table: TrialTable, out: Path) -> None:
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None
+    checked = as_typed(corpus_line(out, table.identity.corpus))
+    table = replace(table, notes=(*table.notes, *filter(None, [checked])))
     conclusion = conclude(table, find_verdict(out, table), where)
     heard = listen(table.best, runs, ours=Manifest(table.identity.spec).trains_ours)
     file = write(page(table, conclusion, heard, where), folder)

@@ -20,6 +20,7 @@ def test_deploy_applies_and_again_changes_nothing(verb: Verb, tools: Tools) -> N
     code, out, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
     assert (code, err) == (0, "")
     assert f"create: experiment '{NAME}'" in out
+    assert "corpus not checked: make corpus-check DATA=…" in out
     before = tools.cluster.get(EXPERIMENT, NAME)
     code, out, _ = verb("deploy", "dprnn", "--yes", "--wait", "0")
     assert code == 0

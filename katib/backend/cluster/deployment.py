@@ -14,6 +14,7 @@ from katib.backend.cluster.kinds import EXPERIMENT, Object, name_of
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.status import Curves, read_progress
+from katib.corpus_checks import copied_line
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.site import Site
@@ -68,6 +69,8 @@ class Deployment:
         for item in self.due:
             _try_out(self.cluster, item)
             print_words(*_summary(self.cluster, item, self.out), indent=4)
+        if any(Manifest.of(item.manifest).trains_ours for item in self.due):
+            print_words(copied_line(self.out, corpus_place(self.cluster, self.site)))
 
     def run(self) -> RunResult:
         """Applies the Experiments, then waits at most `wait` seconds for the first trial of each to train.
@@ -103,6 +106,11 @@ class Deployment:
         deleting.delete(self.cluster, search, saved, self.out, say)
         lifecycle.wait_until_gone(self.cluster, search)
         say(f"deleted: the ended experiment '{search.name}'; its run directories stay")
+
+
+def corpus_place(cluster: Cluster, site: Site) -> str:
+    """Returns the words for the place of the site's corpus, which no other cluster, namespace or claim has."""
+    return f"{cluster.server} {site.namespace}/{site.claims.data}/{site.data_folder}"
 
 
 def _require_fit(results: Sequence[Result]) -> None:

@@ -24,10 +24,12 @@ from katib.backend.local.requeue import requeue
 from katib.backend.local.store import Store
 from katib.backend.local.telling import Telling
 from katib.backend.local.warm_start import earlier_trials
+from katib.corpus_checks import corpus_line
 from katib.errors import FolderError, ManifestError
 from katib.files import write_whole
 from katib.manifest.diff import changes
 from katib.notify import Notifier, Recipient
+from katib.program import as_typed
 from katib.search.history import Observation
 from katib.search.sampler import idle_settings, sampler
 from katib.search.stop_rules import stop_rule
@@ -58,6 +60,8 @@ def run(launcher: Launcher, manifest: str, notify: Recipient | None = None) -> H
         try:
             for note in (*_notes(launcher), *_warm(launcher, earlier, missing)):
                 view.say(f"note: {note}")
+            if line := corpus_line(launcher.runs, store.identity.corpus, str(launcher.data)):
+                view.say(as_typed(line))
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.template.grace_seconds, view.say):
                 view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")

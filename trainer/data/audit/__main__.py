@@ -11,6 +11,7 @@ import numpy as np
 
 from trainer.command_line import read
 from trainer.data.audit import speakers, twins
+from trainer.data.audit.record import keep
 from trainer.data.audit.sounds import SIGNALS, Finding, Sounds, faults
 from trainer.data.readers.corpora import SUBSETS, has_files, list_files
 from trainer.data.readers.packed import pack_path
@@ -42,6 +43,8 @@ class Audit:
 
     json: bool = False
     """Print all findings as JSON instead of a table."""
+    records: Path | None = None
+    """Folder that keeps the result, under the fingerprint of the corpus."""
 
 
 def audit(root: Path) -> tuple[dict[str, int], list[Finding]]:
@@ -97,7 +100,7 @@ def repeated(subsets: list[Sounds], marks: list[twins.Landmarks]) -> Iterator[Fi
         what = f"{SIGNALS[twin]} is {SIGNALS[channel]} of {there.where(earlier)}"
         detail = f"{what} ({alike:.3f} alike, shifted by {abs(shift) / SAMPLE_RATE:.3f} s)"
         detail += "" if note else "; keep one of them"
-        yield Finding(kind, here.name, here.where(index), detail, note)
+        yield Finding(kind, here.name, here.where(index), detail, note, there.name)
 
 
 def table(sizes: dict[str, int], findings: list[Finding]) -> str:
@@ -122,6 +125,8 @@ def main(argv: list[str]) -> int:
     try:
         request = read(Audit, argv, "python -m trainer.data.audit")
         sizes, findings = audit(request.data_dir)
+        if request.records is not None:
+            keep(request.records, request.data_dir, sizes, findings)
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -35,6 +35,8 @@ class Finding:
     where: str
     detail: str
     note: bool = False
+    other: str = ""
+    """The subset of the other one of a pair."""
 
 
 @dataclass(frozen=True)

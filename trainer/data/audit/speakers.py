@@ -20,7 +20,9 @@ def shared(subsets: Iterable[Sounds]) -> Iterator[Finding]:
     named = {sounds.name: _speakers(sounds.listing) for sounds in subsets if sounds.listing}
     for one, other in combinations(named, 2):
         for speaker in sorted(named[one] & named[other]):
-            yield Finding("speaker", other, f"speaker {speaker}", f"speaks in {one}, too; keep each in one subset")
+            yield Finding(
+                "speaker", other, f"speaker {speaker}", f"speaks in {one}, too; keep each in one subset", other=one
+            )
 
 
 def _speakers(listing: Listing) -> set[str]:
