@@ -1,9 +1,12 @@
-"""Finds the device that `--device` names, and explains why CUDA does not work where it does not."""
+"""Finds the device that `--device` names, says why CUDA does not work where it does not, and with what one trains."""
 
 import os
+import platform
 import re
 import sys
 import warnings
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -137,3 +140,18 @@ def _try(device: torch.device) -> None:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def made_with(device: torch.device) -> str:
+    """Returns the versions and the device as words: `sepsweep 0.1.0, Python 3.12.3, PyTorch 2.8.0, CUDA 12.8, …`."""
+    parts = []
+    # An image has the files alone; its tag is the commit.
+    with suppress(PackageNotFoundError):
+        parts.append(f"sepsweep {version('sepsweep')}")
+    parts += [f"Python {platform.python_version()}", f"PyTorch {torch.__version__}"]
+    if device.type == "cuda":
+        runtime = f"ROCm {torch.version.hip}" if torch.version.hip else f"CUDA {torch.version.cuda}"
+        parts += [runtime, torch.cuda.get_device_name(device)]
+    else:
+        parts.append("CPU")
+    return ", ".join(parts)

@@ -22,5 +22,5 @@ def corpus_check(
     The result is kept in OUT, where the searches on this corpus find it.
     """
     require_corpus(data)
-    words = [Flags.DATA_DIR, data, Flags.RECORDS, out / FOLDER, *(["--json"] if as_json else [])]
+    words = [Flags.DATA_DIR, data, "--records", out / FOLDER, *(["--json"] if as_json else [])]
     return show_trainer(AUDIT_MODULE, *words)

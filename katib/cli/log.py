@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
+from katib.checkout import commit
 from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
 from katib.errors import ClusterError
-from katib.install.checkout import commit
 from katib.program import ROOT
 from katib.report.log import write
+from katib.report.provenance import provenance
 
 
 @bundled
@@ -24,7 +25,7 @@ def log(
     """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
     table = trial_table(where.backend, experiment)
     tell(remarks(table))
-    replaced = write(file, table, _commit(), find_verdict(where.out, table))
+    replaced = write(file, table, _commit(), find_verdict(where.out, table), provenance(table, where.out))
     print(f"{file}: entry of '{table.identity.name}' {'replaced' if replaced else 'added'}")
 
 

@@ -15,6 +15,7 @@ from katib.cli.tables import tell, trial_table
 from katib.corpus_checks import corpus_line
 from katib.errors import SepsweepError
 from katib.manifest.object import Manifest
+from katib.report.provenance import corpus_of
 from katib.site import load_site, with_gpus
 from katib.spec import Spec, load_spec, models
 from katib.table.origin import fits
@@ -52,7 +53,7 @@ def plan(
         print(json.dumps(record(estimate) | {"unit": f"{unit}-hours"}, indent=2))
     else:
         print_estimate(estimate, site.parallel_trials, unit)
-        lines = (corpus_line(where.out, table.identity.corpus) for table in tables.values())
+        lines = (corpus_line(where.out, corpus_of(table)) for table in tables.values())
         print_words(*filter(None, dict.fromkeys(lines)), indent=2)
 
 

@@ -15,6 +15,7 @@ from katib.manifest.object import Manifest
 from katib.program import as_typed
 from katib.report.audio import listen
 from katib.report.page import page, write
+from katib.report.provenance import corpus_of, provenance
 from katib.report.summary import conclude
 from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
@@ -36,10 +37,10 @@ def write_report(table: TrialTable, out: Path) -> None:
     where = "" if out == Path("runs") else f" OUT={out}"
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None
-    checked = as_typed(corpus_line(out, table.identity.corpus))
+    checked = as_typed(corpus_line(out, corpus_of(table)))
     table = replace(table, notes=(*table.notes, *filter(None, [checked])))
     conclusion = conclude(table, find_verdict(out, table), where)
     heard = listen(table.best, runs, ours=Manifest(table.identity.spec).trains_ours)
-    file = write(page(table, conclusion, heard, where), folder)
+    file = write(page(table, conclusion, heard, where, provenance(table, out)), folder)
     print_words(conclusion.sentence)
     print(f"report: {file} ({file.stat().st_size / 1e6:.1f} MB)")

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from katib.checkout import commit, run
 from katib.errors import ClusterError, FolderError, SepsweepError, nearest
-from katib.install.checkout import commit, pin, pinned
-from katib.install.command import run
+from katib.install.checkout import pin, pinned
 from katib.program import ROOT
 
 TOOLS = ("docker", "podman", "buildah")

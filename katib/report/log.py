@@ -7,7 +7,7 @@ file, which may be anybody's, alone. Only `write` does I/O.
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from katib.manifest.gpu_hours import spent
 from katib.manifest.object import Manifest
 from katib.manifest.search import Parameter
 from katib.program import as_typed
+from katib.report.provenance import Row
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable
@@ -44,14 +45,14 @@ PLACES = (Flags.DATA_DIR, Flags.RUN_DIR, Flags.DEVICE, Flags.LINGER, Flags.ROOM_
 """Flags that say where and beside what a trial runs, not what it trains."""
 
 
-def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None) -> bool:
+def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None, origins: Iterable[Row] = ()) -> bool:
     """Writes the entry of `table` into the log at `path`, and returns whether it replaced an earlier one.
 
     Raises FolderError.
     """
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else as_typed(TITLE)
-        after, replaced = placed(before, table.identity.name, entry(table, commit, verdict))
+        after, replaced = placed(before, table.identity.name, entry(table, commit, verdict, origins))
     except UnicodeDecodeError:
         raise FolderError(f"{path}: is not text in UTF-8; name another --file") from None
     except OSError as error:
@@ -77,8 +78,8 @@ def placed(text: str, name: str, body: str) -> tuple[str, bool]:
     return f"{head}{block}{rest.split(end, 1)[1]}", True
 
 
-def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
-    """Returns the entry as Markdown; the same table, commit and verdict give the same text."""
+def entry(table: TrialTable, commit: str, verdict: Verdict | None, origins: Iterable[Row] = ()) -> str:
+    """Returns the entry as Markdown; the same table, commit, verdict and provenance give the same text."""
     first = None if verdict else next(iter(candidates(table, 1)), None)
     chosen = verdict or first
     best = dict(chosen.configuration) if chosen else {}
@@ -91,6 +92,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None) -> str:
         "\n\n".join(_result(table, verdict, first)),
         f"### {verdict.heading if verdict else 'First choice (not confirmed)'}",
         _block(best) if best else "None: no trial that ended well has a value.",
+        *_provenance(origins),
         "### What to try next",
         "\n".join(f"- {line}" for line in _next(table, best, verdict)),
     ]
@@ -129,6 +131,12 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         f"Budget used: {count(len(table.rows), 'trial')} ({counts}){went_on}, {epochs} "
         f"epochs, {table.hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
     )
+
+
+def _provenance(origins: Iterable[Row]) -> Iterator[str]:
+    if lines := [f"- {name}: {markdown_text(value)}" for name, value in origins]:
+        yield "### Provenance"
+        yield "\n".join(lines)
 
 
 def _space(table: TrialTable, best: Mapping[str, str]) -> str:

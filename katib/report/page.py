@@ -10,6 +10,7 @@ from katib.report.curves import curves
 from katib.report.document import document
 from katib.report.figure import Figure
 from katib.report.importance import importance_figure
+from katib.report.provenance import Row
 from katib.report.search import history, parallel
 from katib.report.slices import slices
 from katib.report.summary import Conclusion, configuration, facts, next_steps, subtitle, summary_notes
@@ -29,21 +30,25 @@ SECTIONS = (
     ("failures", "Failures"),
     ("listen", "Listen"),
     ("all", "All trials"),
+    ("provenance", "Provenance"),
     ("next", "Next"),
 )
 
 
-def page(table: TrialTable, conclusion: Conclusion, listening: Listening, where: str = "") -> str:
+def page(
+    table: TrialTable, conclusion: Conclusion, listening: Listening, where: str = "", origins: Sequence[Row] = ()
+) -> str:
     """Returns the HTML text of the report, at most 8 MB: sounds that do not fit are left out, with a remark.
 
-    `where` holds the words that every command needs beside the experiment's name, such as ` OUT=elsewhere`.
+    `where` holds the words that every command needs beside the experiment's name, such as ` OUT=elsewhere`; `origins`
+    are the rows of its provenance.
     """
     main = [parallel(table), history(table), curves(table), importance_figure(table)]
     parts, cost = slices(table), cost_figure(table)
-    bare = _render(table, conclusion, Listening(listening.says), where, main, parts, cost)
+    bare = _render(table, conclusion, Listening(listening.says), where, main, parts, cost, origins)
     # 4 kB for the players themselves and the titles.
     room = MOST_BYTES - len(bare.encode()) - 4000
-    return _render(table, conclusion, listening.within(room), where, main, parts, cost)
+    return _render(table, conclusion, listening.within(room), where, main, parts, cost, origins)
 
 
 def write(text: str, folder: Path) -> Path:
@@ -61,6 +66,7 @@ def _render(
     main: Sequence[Figure],
     parts: Sequence[Figure],
     cost: Figure,
+    origins: Sequence[Row],
 ) -> str:
     return document(
         "report.html.j2",
@@ -80,5 +86,6 @@ def _render(
         failures=failures(table),
         listen=listening,
         trials=all_trials(table),
+        origins=origins,
         next="\n".join(f"{command:<48}  # {what}" for what, command in next_steps(table, where)),
     )

@@ -150,6 +150,8 @@ class TrialTable:
     """Its folder on this machine, or None."""
     paces: tuple[float, ...] = ()
     """The seconds that an epoch takes, as running trials measure it within theirs."""
+    made_with: str = ""
+    """Versions, device and corpus as the trainer prints them, of one trial on a cluster; empty if that is not known."""
     notes: tuple[str, ...] = ()
     """What could not be read, in a line each; the verbs print them to stderr."""
 

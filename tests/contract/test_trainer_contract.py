@@ -71,7 +71,13 @@ def test_the_trainer_exports() -> None:
 
 def test_messages_begin_as_the_trainer_prints_them() -> None:
     sources = [Path(module.__file__ or "").read_text() for module in (reporter, room, train)]
-    for beginning in (contract.STARTED, contract.WANDB_LINK, contract.WAITS_FOR_ROOM, contract.ROOM_AGAIN):
+    for beginning in (
+        contract.STARTED,
+        contract.MADE_WITH,
+        contract.WANDB_LINK,
+        contract.WAITS_FOR_ROOM,
+        contract.ROOM_AGAIN,
+    ):
         assert any(f'"{beginning}' in source for source in sources), beginning
 
 

@@ -15,6 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from trainer.config import Run
 from trainer.data.readers.corpora import Corpus
 from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, validation_batches
+from trainer.device import made_with
 from trainer.errors import DataFaultError, StorageError
 from trainer.metric_line import metric_line, say
 from trainer.run_files import BEST, LAST, PREVIOUS, SUMMARY
@@ -111,9 +112,8 @@ class Fit:
     def summarize(self, state: str, reason: str | None = None) -> None:
         """Writes summary.json, unless the run ended before there was anything to report.
 
-        Args:
-            state: running, finished, stopped, diverged, data fault or out of memory.
-            reason: what was wrong; a finished run has a reason where it ended before --epochs.
+        `state` is running, finished, stopped, diverged, data fault or out of memory; `reason` is what was wrong, or why
+        a finished run ended before --epochs.
         """
         if math.isnan(self.session.progress.mixture_val_si_snr):
             return
@@ -123,6 +123,7 @@ class Fit:
         content = summary(run.training, run.epochs, session.progress, session.parameters, state, reason)
         # The path of the corpus does not define the run, but evaluating the run needs the same corpus.
         content |= {"data_dir": str(self.run.data_dir.absolute()), "spent_seconds": self.spent()}
+        content |= {"made_with": made_with(session.device)}
         self.folder.write_json(SUMMARY, content)
         self.tracker.update()
 

@@ -19,7 +19,7 @@ from trainer.data.readers.oddities import oddities
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.data.sampling import select, worker_fault
-from trainer.device import find_device
+from trainer.device import find_device, made_with
 from trainer.errors import (
     ConfigError,
     DataFaultError,
@@ -47,6 +47,8 @@ from trainer.training.setup import gradients_of, set_up_torch
 from trainer.training.stop import Stopped, StopRequest
 from trainer.training.takeover import taken_over
 
+MADE_WITH = "made with: "
+"""The beginning of the line that names versions and corpus, for those who have only the output."""
 STOP_SECONDS = 2.5
 """Time for the tracker after SIGTERM, because Katib wants the process to end within 2 to 3 s."""
 
@@ -179,6 +181,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     training, progress = run.training, session.progress
     together = f", {run.gpus} processes with {training.batch_size // run.gpus} mixtures each" if run.gpus > 1 else ""
     say(f"{training.model} ({training.preset}), {session.parameters:,} parameters, on {session.device}{together}")
+    say(f"{MADE_WITH}{made_with(session.device)}; corpus {corpus.fingerprint()}")
     for note in find(training.model).notes(session.device):
         say(note)
     say(

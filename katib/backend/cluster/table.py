@@ -34,7 +34,7 @@ from katib.table.run_folder import Metrics, points
 from katib.table.smaller import with_smaller
 from katib.table.trial_table import CLUSTER, Point, TrialRow, TrialTable, best_first, with_pauses
 from katib.text import number
-from katib.trainer_contract import WANDB_LINK
+from katib.trainer_contract import MADE_WITH, WANDB_LINK
 from katib.trial import ENDED, Direction, Identity, objective_value
 from katib.tries import instant
 
@@ -100,7 +100,8 @@ def gather(cluster: Cluster, experiment: str, *, context: str | None = None, eve
     doubtful |= {first for first, epochs in finished.items() if epochs > read[first]}
     prefix = link(cluster, progress) if manifest.is_tracked else ""
     rows = (replace(row, wandb=f"{prefix}{row.trial}") if prefix and row.epochs else row for row in result.rows)
-    result = replace(result, rows=tuple(rows), notes=tuple(notes))
+    versions = made_with(cluster, progress) if manifest.trains_ours else ""
+    result = replace(result, rows=tuple(rows), notes=tuple(notes), made_with=versions)
     return Gathered(result, document, tuple(sorted(doubtful)), finished, why)
 
 
@@ -235,6 +236,16 @@ def link(cluster: Cluster, progress: Progress) -> str:
             if line.startswith(WANDB_LINK) and line.endswith(f"/{row.trial.first}"):
                 return line.removeprefix(WANDB_LINK).removesuffix(row.trial.first)
     return ""
+
+
+def made_with(cluster: Cluster, progress: Progress) -> str:
+    """Returns what the first trial whose log still exists says of its versions, device and corpus; empty without."""
+    row = next((row for row in progress.rows if row.pod is not None and row.pod.phase != "Pending"), None)
+    try:
+        printed = map(clean, _log(cluster, row).splitlines()) if row else iter(())
+    except ClusterError:
+        return ""
+    return next((line.removeprefix(MADE_WITH) for line in printed if line.startswith(MADE_WITH)), "")
 
 
 def _log(cluster: Cluster, row: LiveTrial) -> str:

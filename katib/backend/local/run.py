@@ -3,12 +3,13 @@
 <runs>/<experiment>/study.db         the trials (katib/backend/local/store.py)
 <runs>/<experiment>/experiment.yaml  the manifest
 <runs>/<experiment>/engine.lock      held by the running engine
+<runs>/<experiment>/sessions.jsonl   who ran it, when, and why each session ended (sessions.py)
 <runs>/<experiment>/<trial>/         output.log and the trial's own files
 """
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from katib.backend.local import live
@@ -21,6 +22,7 @@ from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
 from katib.backend.local.record import DATABASE, MANIFEST, read
 from katib.backend.local.requeue import requeue
+from katib.backend.local.sessions import SESSIONS, session
 from katib.backend.local.store import Store
 from katib.backend.local.telling import Telling
 from katib.backend.local.warm_start import earlier_trials
@@ -65,12 +67,14 @@ def run(launcher: Launcher, manifest: str, notify: Recipient | None = None) -> H
             unfinished = [launcher.folder / trial.name for trial in store.trials() if not trial.finished]
             for folder in end_leftovers(unfinished, experiment.template.grace_seconds, view.say):
                 view.say(f"trial {folder.name}  was still running; it was stopped, and resumes from its checkpoint")
-            if notify is None:
-                return Engine(launcher, store, view, earlier).run()
-            telling = Telling(view, Notifier(notify), experiment, launcher.folder)
-            telling.begin(store.trials())
-            halt = Engine(launcher, store, telling, earlier).run()
-            telling.end(store.trials(), halt)
+            with session(launcher.folder) as ending:
+                telling = Telling(view, Notifier(notify), experiment, launcher.folder) if notify else None
+                if telling:
+                    telling.begin(store.trials())
+                halt = Engine(launcher, store, telling or view, earlier).run()
+                if telling:
+                    telling.end(store.trials(), halt)
+                ending.why = halt.reason if halt else ""
             return halt
         finally:
             store.close()
@@ -170,6 +174,8 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
 
 
 def _new(folder: Path, manifest: str, identity: Identity) -> Store:
+    with suppress(OSError):
+        (folder / SESSIONS).unlink(missing_ok=True)
     write_whole(folder / MANIFEST, [manifest])
     return Store.create(folder, identity)
 

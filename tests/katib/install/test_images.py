@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from katib.__main__ import main
+from katib.checkout import commit
 from katib.errors import ClusterError, SepsweepError
 from katib.install import images as builder
-from katib.install.checkout import commit
 from tests.katib.conftest import Script
 
 

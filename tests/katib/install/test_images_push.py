@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from katib.__main__ import main
+from katib.checkout import commit
 from katib.errors import ClusterError, FolderError
 from katib.install import images as builder
-from katib.install.checkout import commit, pin
+from katib.install.checkout import pin
 from katib.site import default_site, load_site
 from tests.katib.conftest import Script
 from tests.katib.install import registry
