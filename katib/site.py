@@ -25,11 +25,11 @@ from katib.site_pods import (
     Variable,
     Volume,
 )
-from katib.trainer_contract import CONTINUES
+from katib.trainer_contract import CONTINUES, TRACKERS
 
 HIGHEST_ID = 2**31 - 1
 """The greatest runAsUser that Kubernetes accepts."""
-OWN_VARIABLES = ("HOME", "PYTHONUNBUFFERED", CONTINUES)
+OWN_VARIABLES = ("HOME", "PYTHONUNBUFFERED", CONTINUES, TRACKERS)
 TRACKED_VARIABLES = ("WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_API_KEY")
 OWN_LABELS = ("app.kubernetes.io/managed-by", "katib.kubeflow.org/", "sepsweep/")
 """Keys of labels and annotations, or their beginnings, that the manifest and Katib write."""
@@ -174,6 +174,8 @@ class Site(Strict):
     secret_environment: dict[Variable, SecretKey] = Field(default_factory=dict)
     """Environment variables whose values Secrets of the namespace hold."""
     wandb: Wandb | None = None
+    trackers: list[Literal["wandb", "tensorboard"]] | None = None
+    """What trials report to; null: W&B where `wandb` is set."""
     parallel_trials: int = Field(ge=1, le=1_000_000)
     room_minutes: int = Field(default=720, ge=0, lt=100_000)
     """Minutes that a trial waits for room on a full volume of run directories before it fails."""
@@ -190,6 +192,8 @@ class Site(Strict):
 
     @model_validator(mode="after")
     def _free_names(self) -> Self:
+        if self.trackers and "wandb" in self.trackers and self.wandb is None:
+            raise ValueError("trackers: wandb has no project; add wandb: {project, secret}, or leave it out")
         taken = OWN_VARIABLES + (TRACKED_VARIABLES if self.wandb else ())
         for key, names in (("environment", self.environment), ("secret_environment", self.secret_environment)):
             if given := [name for name in names if name in taken]:

@@ -58,6 +58,8 @@ START_ANEW = "TRAINER_START_ANEW"
 """The environment variable that has a run whose checkpoints cannot be read start anew, instead of an error."""
 CONTINUES = "SEPSWEEP_CONTINUES"
 """The environment variable with the name of the trial in whose run directory a run goes on; empty for its own."""
+TRACKERS, TRACKER_NAMES = "SEPSWEEP_TRACKERS", ("wandb", "tensorboard")
+"""The environment variable that names what a run is reported to, with commas, and what it may name."""
 STARTS_ANEW = "; starts anew"
 """The end of the line that says so."""
 STARTED = "unprocessed validation mixtures: "

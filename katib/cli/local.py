@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +16,7 @@ from katib.backend.local.sharing import sharing
 from katib.backend.local.table import read_table
 from katib.check.manifest import require_sound
 from katib.cli._bundles import Changes, bundled
-from katib.cli.options import Notify, Out, SiteFile, Slots, Yes
+from katib.cli.options import Notify, Out, SiteFile, Slots, Trackers, Yes, trackers_of
 from katib.cli.searches import confirm
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
@@ -45,6 +45,7 @@ def local(
     site: SiteFile = None,
     slots: Slots = 1,
     notify: Notify = None,
+    trackers: Trackers = None,
     yes: Yes = False,
 ) -> int:
     """Runs the Experiment of MODEL, or that of a spec or manifest FILE, on this machine.
@@ -53,14 +54,16 @@ def local(
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
-    told = None if notify is None else recipient(notify)
+    told, tracked = None if notify is None else recipient(notify), trackers_of(trackers)
     if _is_manifest(search):
         manifest, source = _read(Path(search), changes.overrides, site), search
     else:
         manifest, source = _rendered(search, changes.overrides, site), f"the Experiment of {search}"
     command = None if source == search else f"python -m katib render {search} | python -m katib check -"
     require_sound(manifest, source, command)
-    start = launcher(load_experiment(manifest, source), data, out, slots)
+    start = replace(launcher(load_experiment(manifest, source), data, out, slots), trackers=tracked)
+    if tracked and not start.ours:
+        raise ManifestError(f"--trackers {trackers}: only our trainer has them; {source} runs another program")
     if (shared := sharing(start)) is not None and shared.fits:
         say(f"note: {shared}")
     elif shared is not None:

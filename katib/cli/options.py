@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from katib.errors import SepsweepError
-from katib.trainer_contract import Flags
+from katib.errors import SepsweepError, nearest
+from katib.trainer_contract import TRACKER_NAMES, Flags
 from katib.trainer_flags import trainer
 
 MOST = 1_000_000
@@ -30,6 +30,7 @@ Out = Annotated[Path, typer.Option(help="runs folder (one sub-folder per experim
 OnCluster = Annotated[bool, typer.Option("--cluster", help="use the cluster, not this machine")]
 Data = Annotated[Path | None, typer.Option(help="folder of the corpus (default: where the search's runs found it)")]
 Seeds = Annotated[str | None, typer.Option(help="seeds of each configuration, with commas (default: 42,123,456)")]
+Trackers = Annotated[str | None, typer.Option(help="what trials report to: wandb, tensorboard or both, with a comma")]
 Notify = Annotated[
     str | None, typer.Option(help="whom to tell of events: a command, an address, or @FILE with one of them")
 ]
@@ -47,6 +48,15 @@ def seeds_of(text: str | None) -> tuple[int, ...] | None:
     if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
         raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")
     return tuple(map(int, words))
+
+
+def trackers_of(text: str | None) -> str:
+    """Returns the trackers of `--trackers`, with commas; empty where it is not given."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in TRACKER_NAMES:
+            raise SepsweepError(f"--trackers '{text}': '{name}' is no tracker: {nearest(name, TRACKER_NAMES)}")
+    return ",".join(dict.fromkeys(names))
 
 
 def values_by_seed(text: str) -> dict[int, float] | None:

@@ -26,7 +26,7 @@ from katib.spec_command import EPOCHS, FIRST_SEED, RUN_DIR, SEED, filled, placeh
 from katib.spec_flags import require_flags, require_shares
 from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
-from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, Flags
+from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, TRACKERS, Flags
 from katib.trainer_flags import flag_of
 from katib.trial import CONTINUES_LABEL
 from katib.yaml_reader import resolve
@@ -120,6 +120,7 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
         prestop=_prestop(spec) if spec.command is None else "",
         continues=CONTINUES if spec.command is None else "",
         label=CONTINUES_LABEL,
+        trackers=TRACKERS,
         annotations=annotations,
         pod_annotations={"sidecar.istio.io/inject": "false", **site.resources.gpu_need.annotations, **site.annotations},
         claimed=site.resources.gpu_claim_template is not None and site.resources.gpus > 0,

@@ -10,7 +10,7 @@ import pytest
 
 from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
-from trainer import errors, run_files
+from trainer import errors, run_files, tracking
 from trainer.command_line import VERBS
 from trainer.inference import as_onnx, evaluate
 from trainer.inference.export import FORMS
@@ -85,6 +85,7 @@ def test_the_trainer_starts_anew_where_it_is_told_to_and_says_so() -> None:
     source = Path(checkpoint.__file__).read_text()
     assert f'"{contract.START_ANEW}"' in source
     assert contract.CONTINUES == continuation.CONTINUES
+    assert (contract.TRACKERS, contract.TRACKER_NAMES) == (tracking.TRACKERS, tracking.KNOWN)
     assert f'{contract.STARTS_ANEW}"' in source
 
 

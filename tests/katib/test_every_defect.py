@@ -43,6 +43,7 @@ SITE_: dict[str, Any] = yaml.safe_load(default_site().read_text()) | {
     "labels": {"team": "speech"},
     "annotations": {"example.org/owner": "someone"},
     "environment": {"NCCL_DEBUG": "WARN"},
+    "trackers": ["tensorboard"],
     "secret_environment": {"HF_TOKEN": {"secret": "hub", "key": "token"}},
     "job": {"retries": 3, "grace_seconds": 120, "linger_seconds": 20, "kept_days": 7},
     "fs_group_change_policy": "OnRootMismatch",

@@ -110,6 +110,9 @@ CALLS = {
     "local demo --notify @nosuch": "--notify @nosuch: cannot be read (No such file or directory)",
     "status --notify true": "--notify: only who watches can tell; add --watch (-w, WATCH=1)",
     "status --notify https://": "--notify: is no address; such as https://ntfy.sh/TOPIC",
+    "local demo --trackers tensorbord": "--trackers 'tensorbord': 'tensorbord' is no tracker: did you mean 'tensorboard'?",
+    "local demo --trackers wandb,mlflow": "'mlflow' is no tracker: valid: tensorboard, wandb",
+    "local demo --trackers wandb,": "--trackers 'wandb,': '' is no tracker: valid: tensorboard, wandb",
     # numbers
     "render convtasnet --epochs 10k": f"render: --epochs '10k': {WHOLE}",
     "render convtasnet --epochs 1e3": f"render: --epochs '1e3': {WHOLE}",

@@ -1,9 +1,10 @@
-"""Experiment tracking with Weights & Biases, if WANDB_PROJECT is set.
+"""Experiment tracking: with Weights & Biases if WANDB_PROJECT is set, or with the trackers in SEPSWEEP_TRACKERS.
 
-W&B's SDK runs in a process of its own (reporter.py), because it may block for minutes if its server does not answer. A
-line on the reporter's stdin says that there is news in the run directory, and the reporter then reads config.json,
-summary.json and the examples there. A training therefore waits for W&B only at its end, and for a limited time.
-identity.py names the run, and example.py holds the sounds and spectrograms of a separated mixture.
+tensorboard.py writes TensorBoard's event files. W&B's SDK runs in a process of its own (reporter.py), because it may
+block for minutes if its server does not answer. A line on the reporter's stdin says that there is news in the run
+directory, and the reporter then reads config.json, summary.json and the examples there. A training therefore waits for
+W&B only at its end, and for a limited time. identity.py names the run, and example.py holds the sounds and spectrograms
+of a separated mixture.
 """
 
 import contextlib
@@ -13,14 +14,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol, cast
 
+from trainer.errors import ConfigError
 from trainer.metric_line import METRIC
-from trainer.text import one_line
+from trainer.text import nearest, one_line
 from trainer.tracking.example import Signals
+from trainer.tracking.tensorboard import EventFile
 
+TRACKERS = "SEPSWEEP_TRACKERS"
+"""The environment variable with the names of the trackers, with commas; W&B alone where it is not set."""
+WANDB, TENSORBOARD = KNOWN = ("wandb", "tensorboard")
 FOLDER = "wandb"
 """Folder in the run directory for everything that W&B writes, and for the reporter's own log."""
 LOG = "reporter.log"
@@ -55,9 +61,32 @@ class NoTracker:
         """Does nothing."""
 
 
+def tracker_names(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the trackers that SEPSWEEP_TRACKERS names, in order; W&B where it is not set. Raises ConfigError."""
+    text = environment.get(TRACKERS)
+    names = (WANDB,) if text is None else tuple(filter(None, (name.strip() for name in text.split(","))))
+    for name in names:
+        if name not in KNOWN:
+            raise ConfigError(f"{TRACKERS} {name[:100]!r}: unknown tracker, {nearest(name, KNOWN)}")
+    return names
+
+
 def open_tracker(run_dir: Path) -> Tracker:
+    """Returns the tracker that reports to all those that are wanted and can be started. Raises ConfigError."""
+    names = tracker_names(os.environ)
+    found = [_open_wandb(run_dir)] if WANDB in names else []
+    if TENSORBOARD in names:
+        found.append(_Events(run_dir))
+    return found[0] if len(found) == 1 else Trackers(found)
+
+
+def _open_wandb(run_dir: Path) -> Tracker:
     """Returns W&B's tracker if WANDB_PROJECT is set and it can be started; else a NoTracker."""
-    if not os.environ.get("WANDB_PROJECT") or os.environ.get("WANDB_MODE") == "disabled":
+    if not os.environ.get("WANDB_PROJECT"):
+        if TRACKERS in os.environ:
+            _say("warning", f"{TRACKERS} has wandb, but WANDB_PROJECT is not set; training continues without W&B")
+        return NoTracker()
+    if os.environ.get("WANDB_MODE") == "disabled":
         return NoTracker()
     if not _is_installed():
         _say(
@@ -71,6 +100,53 @@ def open_tracker(run_dir: Path) -> Tracker:
     except OSError as error:
         _say("warning", f"W&B cannot be started ({error}); training continues without it")
         return NoTracker()
+
+
+class Trackers:
+    """Several trackers as one; without any, nothing is tracked."""
+
+    def __init__(self, trackers: Sequence[Tracker]) -> None:
+        self._trackers = trackers
+
+    def update(self) -> None:
+        """Tells each."""
+        for tracker in self._trackers:
+            tracker.update()
+
+    def best_epoch(self, examples: Callable[[], Sequence[Signals]]) -> None:
+        """Tells each."""
+        for tracker in self._trackers:
+            tracker.best_epoch(examples)
+
+    def finish(self, exit_code: int, reason: str, seconds: float) -> None:
+        """Tells each; W&B alone takes time."""
+        for tracker in self._trackers:
+            tracker.finish(exit_code, reason, seconds)
+
+
+class _Events(NoTracker):
+    """TensorBoard's event file, as the training sees it: what fails is a warning, once."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._run_dir = run_dir
+        self._file: EventFile | None = None
+        self._failed = False
+
+    def update(self) -> None:
+        if self._failed:
+            return
+        try:
+            self._file = self._file or EventFile(self._run_dir)
+            self._file.catch_up()
+        # The training is worth more than its tracking.
+        except (OSError, ValueError, KeyError) as error:
+            self._failed = True
+            _say("warning", f"TensorBoard's event file cannot be written ({error}); training continues without it")
+
+    def finish(self, exit_code: int, reason: str, seconds: float) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
 
 
 def _is_installed() -> bool:

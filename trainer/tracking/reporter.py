@@ -18,13 +18,13 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import wandb
 
 from trainer.metric_line import METRIC
 from trainer.run_files import CONFIG, SUMMARY
 from trainer.tracking import FOLDER
+from trainer.tracking.epoch import chart_numbers
 from trainer.tracking.example import CHANNELS, Signals, spectrograms
 from trainer.tracking.identity import run_id, run_name
 
@@ -108,7 +108,7 @@ class _Reporter:
         for record in summary["history"]:
             if record["epoch"] > self._done:
                 self._done = record["epoch"]
-                self._run.log(_flat(record), step=record["epoch"])
+                self._run.log(chart_numbers(record), step=record["epoch"])
         if examples := self._new_examples():
             self._run.log(examples, step=self._done)
         facts = {name: summary[name] for name in FACTS}
@@ -164,14 +164,6 @@ def _start(run_dir: Path, training: int, offline: bool) -> wandb.Run:
             save_code=False,
         ),
     )
-
-
-def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the numbers of an epoch by the names of W&B's charts."""
-    numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
-    variants = {f"{METRIC}_{variant}": value for variant, value in record["variants"].items()}
-    rate = record["mixtures"] / record["seconds"] if record["seconds"] else 0.0
-    return numbers | variants | {"val_loss": -record[METRIC], "mixtures_per_second": rate}
 
 
 def _is_online() -> bool:

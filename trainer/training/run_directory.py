@@ -24,7 +24,7 @@ from trainer.training.room import Room
 from trainer.training.stop import Stopped
 
 _TEMPORARY = ".tmp"
-_IN_PLACE = (PID, "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
+_IN_PLACE = (PID, "tensorboard", "wandb", *(f"wandb/{name}" for name in ("reporter.log", "id", "place", "url")))
 """Files that are written in place, here and in trainer/tracking, not renamed. Through a link, another file would be
 overwritten."""
 

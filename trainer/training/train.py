@@ -32,7 +32,7 @@ from trainer.metric_line import metric_line, say
 from trainer.models import find
 from trainer.recipe import departures
 from trainer.text import count
-from trainer.tracking import NoTracker, open_tracker
+from trainer.tracking import NoTracker, open_tracker, tracker_names
 from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.continuation import continued
 from trainer.training.fit import Fit
@@ -59,6 +59,7 @@ def train(run: Run) -> int:
     Nothing is written before all of the input has been checked.
     """
     run = fitting(continued(run, os.environ))
+    tracker_names(os.environ)
     stop = StopRequest()
     with stop.listening():
         device = _device(run)

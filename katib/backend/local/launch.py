@@ -25,7 +25,7 @@ from katib.manifest.command import as_run, expand, is_trainer
 from katib.manifest.experiment import Experiment, TrialPod
 from katib.program import CHECKOUT, ROOT, TRAINER_PACKAGES, lack
 from katib.text import count
-from katib.trainer_contract import DATA_VOLUME, START_ANEW, Flags
+from katib.trainer_contract import DATA_VOLUME, START_ANEW, TRACKERS, Flags
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Launcher:
     runs: Path
     slots: tuple[str | None, ...]
     """One for each trial that runs at a time: the GPUs that it gets, or None where it gets processor cores."""
+    trackers: str = ""
+    """What our trainer reports to, with commas; empty: what the environment says."""
 
     @property
     def folder(self) -> Path:
@@ -142,6 +144,8 @@ class Launcher:
         # The engine reads to the end of the output, so the trainer need not wait for a reader
         # (trainer/training/train.py).
         env["TRAINER_READ_TO_END"] = "1"
+        if self.trackers:
+            env[TRACKERS] = self.trackers
         return _with_tracking(env)
 
 

@@ -9,13 +9,13 @@ from pathlib import PurePosixPath
 
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
-from katib.trainer_contract import CONTINUES, RUNS, Flags
+from katib.trainer_contract import CONTINUES, RUNS, TRACKERS, Flags
 from katib.tree import items_at, text_at, texts_at
 
 VARIABLES = frozenset(
     {
         *("HOME", "PYTHONUNBUFFERED", "WANDB_PROJECT", "WANDB_RUN_GROUP", "WANDB_API_KEY"),
-        *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TZ", CONTINUES),
+        *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TZ", CONTINUES, TRACKERS),
     }
 )
 """The variables that our manifests set, and a few that choose no program, library or server."""

@@ -54,6 +54,7 @@ def test_each_key_of_a_site_reaches_the_pod() -> None:
         annotations={"example.org/owner": "no"},
         environment={"NCCL_DEBUG": "WARN", "ANSWER": "42"},
         secret_environment={"HF_TOKEN": {"secret": "hub", "key": "token"}},
+        trackers=["wandb", "tensorboard"],
         fs_group_change_policy="OnRootMismatch",
         tolerations=[{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 9}],
         resources={"scratch": "9Gi"},
@@ -69,6 +70,7 @@ def test_each_key_of_a_site_reaches_the_pod() -> None:
     assert template["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false", "example.org/owner": "no"}
     variables = {each["name"]: each for each in container["env"]}
     assert (variables["NCCL_DEBUG"]["value"], variables["ANSWER"]["value"]) == ("WARN", "42")
+    assert variables["SEPSWEEP_TRACKERS"]["value"] == "wandb,tensorboard"
     assert variables["HF_TOKEN"]["valueFrom"] == {"secretKeyRef": {"name": "hub", "key": "token"}}
     assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
     timed = {"key": "a", "operator": "Equal", "value": "b", "effect": "NoExecute", "tolerationSeconds": 9}
@@ -153,6 +155,12 @@ def test_a_pod_of_somebody_elses_has_the_gpus_of_well_known_plugins(limits: dict
         ({"tolerations": [{"key": "a", "tolerationSeconds": 5}]}, "tolerationSeconds needs effect: NoExecute"),
         ({"affinity": {"nodeAfinity": {}}}, "unknown key 'affinity.nodeAfinity': did you mean 'nodeAffinity'?"),
         ({"topology_spread": [{"maxSkew": 1}]}, "key 'topology_spread.0.topologyKey' is missing"),
+        (
+            {"trackers": ["tensorbord"]},
+            "trackers.0: must be one of wandb, tensorboard; did you mean 'tensorboard'? (got 'tensorbord')",
+        ),
+        ({"trackers": ["wandb"], "wandb": None}, "trackers: wandb has no project; add wandb: {project, secret}"),
+        ({"environment": {"SEPSWEEP_TRACKERS": "x"}}, "the manifest sets SEPSWEEP_TRACKERS itself; leave it out"),
         ({"environment": {"HOME": "/x"}}, "environment: the manifest sets HOME itself; leave it out"),
         ({"secret_environment": {"WANDB_API_KEY": {"secret": "a", "key": "b"}}}, "sets WANDB_API_KEY itself"),
         (

@@ -26,13 +26,14 @@ def test_the_demo_trains_stops_and_ranks(rig: Rig, corpus: Path) -> None:
     The gain over the mixture is printed beside the value.
     """
     flags = ("--data", str(corpus), "--trials", "4", "--epochs", "3", "--name", "test")
-    done = ended(rig.start("demo", *flags))
+    done = ended(rig.start("demo", *flags, "--trackers", "tensorboard"))
     assert (done.returncode, done.stderr) == (0, "")
     rows = rig.results()
     assert len(rows) == 4
     assert {row["state"] for row in rows} <= {"Succeeded", "EarlyStopped"}
     for row in rows:
         summary = json.loads((rig.out / "test" / row["trial"] / "summary.json").read_text())
+        assert len(list((rig.out / "test" / row["trial"] / "tensorboard").iterdir())) == 1
         # A trial that is told to stop may finish one more epoch, which counts for nobody but itself.
         values = [record["val_si_snr"] for record in summary["history"]][: row["epochs"]]
         assert round(max(values), 4) == row["val_si_snr"]
