@@ -8,6 +8,7 @@ from katib.search.spending import epochs_ahead, spending
 from katib.search.stop_rules import promotion
 from katib.table.trial_table import TrialTable
 from katib.text import SECONDS_AN_HOUR
+from katib.trial import ENDED
 
 
 def planned_trials(table: TrialTable) -> int | None:
@@ -23,7 +24,7 @@ def hours_left(table: TrialTable) -> float | None:
     promote, a simulation of the rule says what all of them have yet to spend.
     """
     trials = planned_trials(table)
-    ended = [row for row in table.rows if row not in table.under_way and row.epochs and row.seconds]
+    ended = [row for row in table.rows if row.state in ENDED and row.epochs and row.seconds]
     if not trials or not ended:
         return None
     manifest = Manifest(table.identity.spec)

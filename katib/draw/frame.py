@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from katib.draw.drawing import Attribute, Drawing, element
 from katib.draw.labels import ROW, TEXT, Entry, legend, width_of
@@ -34,23 +35,23 @@ class Frame:
     x_lines: bool = field(default=False, kw_only=True)
     """Whether vertical lines lead from the ticks of the horizontal axis."""
 
-    @property
+    @cached_property
     def left(self) -> float:
         """The left side of the rectangle: beyond it the vertical axis has its labels."""
         return EDGE + GAP + max((width_of(words) for _, words in self.y.ticks()), default=0.0)
 
-    @property
+    @cached_property
     def top(self) -> float:
         """The upper side of the rectangle, below legend and title of the vertical axis."""
         _, height = legend(self.entries, self.width)
         return height + (ROW + 2 if self.y_title else 6.0)
 
-    @property
+    @cached_property
     def floor(self) -> float:
         """The lower side of the rectangle."""
         return self.height - self.bottom - (TEXT + 10) - (ROW if self.x_title else 0.0)
 
-    @property
+    @cached_property
     def end(self) -> float:
         """The right side of the rectangle."""
         return self.width - self.right

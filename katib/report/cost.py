@@ -35,7 +35,8 @@ class Cost:
 def cost(table: TrialTable) -> Cost:
     """Returns the experiment's GPU-hours so far, as a figure and in words."""
     planned, expected, by = _planned(table)
-    return Cost(planned, expected, by, table.hours_used, sum(saved(row, table) or 0.0 for row in table.rows))
+    epochs = _epochs(table)
+    return Cost(planned, expected, by, table.hours_used, sum(_saved(row, epochs) or 0.0 for row in table.rows))
 
 
 def saved(row: TrialRow, table: TrialTable) -> float | None:
@@ -44,7 +45,10 @@ def saved(row: TrialRow, table: TrialTable) -> float | None:
     None where it was not stopped, or only because the budget was spent, where it has finished no epoch, or where nobody
     knows how many it would have run.
     """
-    epochs = _epochs(table)
+    return _saved(row, _epochs(table))
+
+
+def _saved(row: TrialRow, epochs: float | None) -> float | None:
     if row.state != "EarlyStopped" or SPENT in row.reason or not row.epochs or epochs is None:
         return None
     return max(0.0, epochs - row.epochs) * row.gpu_hours / row.epochs

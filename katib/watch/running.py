@@ -13,7 +13,7 @@ from katib.errors import ManifestError
 from katib.manifest.object import Manifest
 from katib.manifest.search import Algorithm
 from katib.search.stop_rules import stop_rule
-from katib.table.sample import spread
+from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, duration, with_unit
 from katib.tree import text_at
@@ -21,7 +21,7 @@ from katib.watch.strip import when
 from katib.watch.view import View
 
 WIDE, NARROW = 1020.0, 360.0
-MOST, MOST_OTHERS, MOST_POINTS, MOST_BARS = 32, 60, 120, 25
+MOST, MOST_OTHERS, MOST_POINTS, MOST_BARS = 32, 30, 60, 25
 AWFUL = 1e9
 """A value with which no trial continues, in any unit."""
 
@@ -65,6 +65,20 @@ def now(row: TrialRow, view: View) -> Now:
     return Now(row.trial, beat.share, where, ", ".join(pace), best, beat.silence(view.now))
 
 
+class StopBars:
+    """Keeps the bar of each search until another of its trials has ended: to ask for it compares all trials."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[int, list[tuple[int, float]]]] = {}
+
+    def of(self, view: View) -> list[tuple[int, float]]:
+        """Returns `stop_bar` of a search."""
+        name, ended = view.table.identity.name, len(view.table.rows) - len(view.table.under_way)
+        if name not in self._kept or self._kept[name][0] != ended:
+            self._kept[name] = ended, stop_bar(view)
+        return self._kept[name][1]
+
+
 def stop_bar(view: View) -> list[tuple[int, float]]:
     """Returns the value that a trial needs at each epoch to go on, where the stop rule looks; empty without a rule."""
     table = view.table
@@ -104,7 +118,7 @@ def curves(view: View, bar: Sequence[tuple[int, float]]) -> tuple[Drawing, ...]:
 def _drawing(view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, float]], width: float) -> Drawing:
     table = view.table
     metric = table.identity.measure
-    others = [row for row in table.rows if row.state in ("Succeeded", "EarlyStopped")][:MOST_OTHERS]
+    others = foremost([row for row in table.rows if row.state in ("Succeeded", "EarlyStopped")], MOST_OTHERS)
     values = sorted(value for row in (*rows, *others) for value in view.curve(row).values if isfinite(value))
     ends = [view.curve(row).values[-1] for row in rows]
     # The steep beginnings would press the rest together; what runs is always on the axis.

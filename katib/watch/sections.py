@@ -14,9 +14,11 @@ from katib.manifest.render import TEMPLATES
 from katib.report.tables import all_trials
 from katib.watch.events import events
 from katib.watch.lanes_figure import lanes_figure
-from katib.watch.running import curves, now, running, stop_bar
+from katib.watch.running import StopBars, curves, now, running
 from katib.watch.strip import facts, when
 from katib.watch.view import View
+
+BARS = StopBars()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _strip(view: View) -> str:
 
 def _running(view: View) -> str:
     rows = running(view.table)
-    bar = stop_bar(view) if rows else []
+    bar = BARS.of(view) if rows else []
     found = [now(row, view) for row in rows]
     return html("running", rows=found, drawings=curves(view, bar), prefix=_prefix(view), halted=view.halted)
 

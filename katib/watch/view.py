@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
+from katib.table.run_folder import Later
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.trial import ENDED
 
@@ -90,7 +91,8 @@ class Tails:
 
 
 def _curve(row: TrialRow) -> Curve:
-    found = row.curve
+    metrics = row.metrics.read() if isinstance(row.metrics, Later) else row.metrics
+    found = metrics.get(row.objective, ())
     return Curve(
         array("l", (point.step for point in found)),
         array("d", (point.value for point in found)),
