@@ -21,8 +21,9 @@ from katib.watch.strip import headline, when
 from katib.watch.view import Curves, Tails, View
 
 TAIL_LINES = 10
-LIVE_SECONDS = 5
-"""How often a search is read whose record has not changed while a trial runs: its training time grows."""
+LIVE_SECONDS, LIVE_FACTOR = 5, 40
+"""How often a search is read whose record has not changed while a trial runs: its training time grows. A large one is
+read less often, so that it takes a fortieth of a core."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Screen:
         self._looks = Looks(self._look, backend.look_seconds)
         self._version: str | None = None
         self._table: TrialTable | None = None
-        self._read_at = 0.0
+        self._read_at = self._took = 0.0
         self.state: State | None = None
         """What was seen last; None before the first look has ended."""
 
@@ -61,9 +62,11 @@ class Screen:
     def _look(self) -> None:
         version = self._backend.version(self._name)
         if version is not None and self._table and self._table.under_way:
-            version += str(int(time.time() / LIVE_SECONDS))
+            version += str(int(time.time() / max(LIVE_SECONDS, LIVE_FACTOR * self._took)))
         if version is None or version != self._version:
+            begin = time.thread_time()
             self._read(version)
+            self._took = time.thread_time() - begin
 
     def _read(self, version: str | None) -> None:
         problem = ""
