@@ -64,7 +64,7 @@ class Training(Recipe, Architecture):
     """Epochs without a better validation that the plateau scheduler tolerates (Series 3: 2)."""
 
     batch_size: int = 16
-    """Mixtures per step. Published: convtasnet and dprnn 16, sepformer 2, spmamba 1."""
+    """Mixtures per step. Published: convtasnet and dprnn 16, sepformer 2, spmamba and dpmamba 1."""
 
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Precision of the forward pass; fp16 needs CUDA, and fp32 uses TF32 there. SPMamba diverged in half precision."""

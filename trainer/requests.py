@@ -88,7 +88,7 @@ class Export:
     """File to write; an existing one is not replaced."""
 
     form: Literal["torchscript", "onnx"] = "torchscript"
-    """Form of the file; ONNX takes the packages of the extra `onnx`, and is not for SPMamba."""
+    """Form of the file; ONNX takes the packages of the extra `onnx`, and is not for SPMamba and dual-path Mamba."""
 
     data_dir: Path | None = None
     """Root of a corpus. Default: where the corpus of the training was."""

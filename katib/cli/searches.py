@@ -7,7 +7,8 @@ import typer
 from katib.backend.base import PreparedRun, RunResult
 
 Models = Annotated[
-    str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, demo; all: the four")
+    str,
+    typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, demo; all: the first four"),
 ]
 SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")

@@ -31,7 +31,7 @@ DEFECTS = {
     "fixed: {lr_pacience: 2}": "fixed.lr_pacience: the trainer has no such setting: did you mean 'lr_patience'?",
     "fixed: {layers: 4}": "fixed.layers: dprnn has no --layers (spmamba has it); its own flags: --filters, --kernel-size",
     "fixed: {epochs: 4}": "fixed.epochs: the command of a trial has --epochs already; remove it",
-    "model: dprn": "model 'dprn' is unknown, valid: convtasnet, dprnn, sepformer, spmamba",
+    "model: dprn": "model 'dprn' is unknown, valid: convtasnet, dpmamba, dprnn, sepformer, spmamba",
     f"search: {{lrr: {WIDE}}}": "search.lrr: the trainer has no such setting: did you mean 'lr'?",
     f"search: {{lr: {WIDE}}}": "search.lr: max 1 does not fit, expected a number between 0 and 1",
     f"search: {{batch_size: {WHOLE}}}": "search.batch_size: --batch-size takes whole numbers only; write type: int",

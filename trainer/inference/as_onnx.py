@@ -13,7 +13,7 @@ from torch import Tensor
 from trainer.inference.separator import Separator
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-LOOPING = ("spmamba",)
+LOOPING = ("dpmamba", "spmamba")
 """Models with a loop over time in Python, which would be unrolled: for minutes, and for one length."""
 TOLERANCE = 1e-4
 """-80 dB. Another program computes the same sums in another order, through up to a hundred layers."""

@@ -2,12 +2,11 @@
 
 The network is TF-GridNet with a bidirectional Mamba in place of each LSTM. A block scans each frame's frequencies, then
 each frequency's frames, and attends across frames. Spectrograms are [B, T, F, C], channels last. The paper preset is
-the reduced network of the published PolSESS baseline.
+the reduced network of the published PolSESS baseline. The Mamba itself is in parts/mamba.py.
 
 References:
     Li, Chen, Yang and Hu 2024, "SPMamba: State-space model is all you need in speech separation", arXiv:2404.02063.
     Wang et al. 2023, "TF-GridNet: Integrating full- and sub-band modeling for speech separation", arXiv:2211.12433.
-    Gu and Dao 2023, "Mamba: Linear-time sequence modeling with selective state spaces", arXiv:2312.00752.
 """
 
 import math
@@ -18,12 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.data.curriculum import Curriculum
-from trainer.kernels.convolution import CausalDepthwise
 from trainer.kernels.prelu import PReLU
-from trainer.kernels.selective_scan import choose, selective_scan
 from trainer.models.parts.checks import check_even, check_types
 from trainer.models.parts.codec import SPEAKERS
 from trainer.models.parts.global_norm import GlobalNorm
+from trainer.models.parts.mamba import Mamba, notes
 from trainer.models.registry import Model
 
 EPS = 1e-5
@@ -121,11 +119,6 @@ class SPMamba(nn.Module):
         return (summed / weight).view(*spectra.shape[:2], length)
 
 
-def notes(device: torch.device) -> tuple[str, ...]:
-    """Returns a line for the log: which selective scan runs on `device`, and why."""
-    return (str(choose(device)),)
-
-
 class Block(nn.Module):
     """A path along the frequencies, a path along the frames, and attention across frames, each added to its input."""
 
@@ -178,45 +171,6 @@ class Direction(nn.Module):
         # The norm is computed in the weights' precision, also where autocast uses half of it.
         normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width]
         output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
-        return output
-
-
-class Mamba(nn.Module):
-    """The selective state space model between two projections, with a gate (Gu and Dao 2023, figure 3).
-
-    Args:
-        width: channels of input and output.
-        state_size: N, the states per channel.
-        taps: taps of the causal convolution.
-        expansion: D / width, where D are the channels inside.
-    """
-
-    def __init__(self, width: int, state_size: int, taps: int, expansion: int) -> None:
-        super().__init__()
-        inner, rank = expansion * width, math.ceil(width / 16)
-        self.sizes = (rank, state_size, state_size)
-        self.input = nn.Linear(width, 2 * inner, bias=False)
-        self.conv = CausalDepthwise(inner, taps)
-        self.selection = nn.Linear(inner, sum(self.sizes), bias=False)
-        self.step = nn.Linear(rank, inner)
-        self.A_log = nn.Parameter(torch.arange(1.0, state_size + 1).log().repeat(inner, 1))  # [D, N]
-        self.D = nn.Parameter(torch.ones(inner))
-        self.output = nn.Linear(inner, width, bias=False)
-        # Steps start log-uniform in 0.001..0.1 (Gu and Dao 2023, section 3.6); softplus of the bias is the step.
-        steps = torch.exp(torch.empty(inner).uniform_(math.log(0.001), math.log(0.1)))
-        nn.init.uniform_(self.step.weight, -(rank**-0.5), rank**-0.5)
-        with torch.no_grad():
-            self.step.bias.copy_(steps + torch.log(-torch.expm1(-steps)))
-
-    def forward(self, sequences: Tensor) -> Tensor:
-        """Runs along L of [B', L, width] and returns the same shape."""
-        u, z = self.input(sequences).transpose(1, 2).chunk(2, dim=1)  # [B', D, L] each
-        u = F.silu(self.conv(u))  # [B', D, L]
-        step, B, C = self.selection(u.transpose(1, 2)).split(self.sizes, dim=2)  # [B', L, rank], [B', L, N] twice
-        delta = F.linear(step, self.step.weight).transpose(1, 2)  # [B', D, L]; the scan adds the bias
-        A = -torch.exp(self.A_log)  # [D, N]
-        y = selective_scan(u, delta, A, B.transpose(1, 2), C.transpose(1, 2), self.D, z, self.step.bias)  # [B', D, L]
-        output: Tensor = self.output(y.transpose(1, 2))  # [B', L, width]
         return output
 
 

@@ -60,8 +60,8 @@ def words(data: dict[str, Any]) -> list[str]:
     return found
 
 
-def test_there_is_a_spec_for_each_model_of_series_3() -> None:
-    assert set(specs()) == {*SERIES_3, "demo"}
+def test_there_is_a_spec_for_each_model() -> None:
+    assert set(specs()) == {*SERIES_3, "demo", "dpmamba"}
 
 
 @pytest.mark.parametrize("model", SERIES_3)

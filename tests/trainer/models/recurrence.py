@@ -1,9 +1,12 @@
-"""The selective scan said directly, one step after the other (Gu and Dao 2023, algorithm 2), and inputs for it."""
+"""Mamba and its selective scan said directly, one step after the other (Gu and Dao 2023), and inputs for the scan."""
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from trainer.models.parts.mamba import Mamba
 
 
 def recurrence(
@@ -28,6 +31,26 @@ def recurrence(
         output = (state * C[:, None, :, t]).sum(2) + D * u[:, :, t]
         outputs.append(output if z is None else output * z[:, :, t] * torch.sigmoid(z[:, :, t]))
     return torch.stack(outputs, 2)
+
+
+def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
+    """Maps [B', L, width] to the same shape, by figure 3 and algorithm 2 of the Mamba paper."""
+    u, z = (x @ mamba.input.weight.T).chunk(2, 2)
+    return direct_state_space(mamba, u, z) @ mamba.output.weight.T
+
+
+def direct_state_space(mamba: Mamba, u: Tensor, z: Tensor) -> Tensor:
+    """Returns y [B', L, D], what stands between the projections, of u and z [B', L, D]."""
+    rank, states, _ = mamba.sizes
+    taps, bias = mamba.conv.weight[:, 0], mamba.conv.bias  # [D, taps], [D]
+    assert bias is not None
+    past = F.pad(u, (0, 0, taps.shape[1] - 1, 0))
+    u = bias + torch.stack([past[:, k : k + u.shape[1]] * taps[:, k] for k in range(taps.shape[1])]).sum(0)
+    u = u * torch.sigmoid(u)
+    selected = u @ mamba.selection.weight.T
+    delta = selected[..., :rank] @ mamba.step.weight.T
+    B, C = selected[..., rank : rank + states], selected[..., rank + states :]
+    return recurrence(u.mT, delta.mT, -mamba.A_log.exp(), B.mT, C.mT, mamba.D, z.mT, mamba.step.bias).mT
 
 
 def scan_inputs(

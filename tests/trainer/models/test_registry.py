@@ -78,5 +78,5 @@ def test_presets_of_two_configs_are_refused() -> None:
 
 
 def test_a_model_without_notes_has_none() -> None:
-    """SPMamba alone has a choice to report."""
+    """Those with a selective scan have a choice to report."""
     assert find("dprnn").notes(torch.device("cpu")) == ()

@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.trainer.models.recurrence import assert_equal, gradient_of, recurrence, with_gradients
+from tests.trainer.models.recurrence import assert_equal, direct_mamba, gradient_of, with_gradients
 from tests.trainer.training import Training
 from trainer.models import build
-from trainer.models.spmamba import Block, FrameAttention, Mamba, SPMambaConfig
+from trainer.models.spmamba import Block, FrameAttention, SPMambaConfig
 from trainer.models.spmamba import Path as ScanPath
 
 SMALL = SPMambaConfig(n_fft=16, hop=8, channels=6, window=3, heads=3, attention_size=20, state_size=5, expansion=2)
@@ -51,22 +51,6 @@ def direct_path(path: ScanPath, x: Tensor) -> Tensor:
 def _of(bias: Tensor | None) -> Tensor:
     assert bias is not None
     return bias
-
-
-def direct_mamba(mamba: Mamba, x: Tensor) -> Tensor:
-    """Maps [B', L, width] to the same shape, by figure 3 and algorithm 2 of the Mamba paper."""
-    inner, (rank, states, _) = len(mamba.D), mamba.sizes
-    u, z = (x @ mamba.input.weight.T).split(inner, 2)
-    taps = mamba.conv.weight[:, 0]  # [D, taps]
-    past = F.pad(u, (0, 0, taps.shape[1] - 1, 0))
-    filtered = [past[:, k : k + x.shape[1]] * taps[:, k] for k in range(taps.shape[1])]
-    u = _of(mamba.conv.bias) + torch.stack(filtered).sum(0)
-    u = u * torch.sigmoid(u)
-    selected = u @ mamba.selection.weight.T
-    delta = selected[..., :rank] @ mamba.step.weight.T
-    B, C = selected[..., rank : rank + states], selected[..., rank + states :]
-    y = recurrence(u.mT, delta.mT, -mamba.A_log.exp(), B.mT, C.mT, mamba.D, z.mT, mamba.step.bias)
-    return y.mT @ mamba.output.weight.T
 
 
 def direct_attention(attention: FrameAttention, x: Tensor) -> Tensor:

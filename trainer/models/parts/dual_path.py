@@ -67,16 +67,18 @@ class DualPathNetwork(nn.Module):
 
 
 class DualPathBlock(nn.Module):
-    """One sequence model along the chunks and one across them, each normed and added to its input.
+    """One sequence model along the chunks and one across them, each normed and, as a rule, added to its input.
 
     Args:
         channels: N, the channels of the chunks.
         intra: module that runs along T of [B, X, T, N] and returns the same shape; along the chunks.
         inter: another such module; across the chunks.
+        intra_skip: whether the input is added to the path along the chunks.
     """
 
-    def __init__(self, channels: int, intra: nn.Module, inter: nn.Module) -> None:
+    def __init__(self, channels: int, intra: nn.Module, inter: nn.Module, intra_skip: bool = True) -> None:
         super().__init__()
+        self.intra_skip = intra_skip
         self.intra = intra
         self.intra_norm = ChunkNorm(channels, EPS)
         self.inter = inter
@@ -84,7 +86,8 @@ class DualPathBlock(nn.Module):
 
     def forward(self, chunks: Tensor) -> Tensor:
         """Maps chunks [B, S, K, N] to the same shape."""
-        chunks = chunks + self.intra_norm(self.intra(chunks))  # [B, S, K, N]
+        along = self.intra_norm(self.intra(chunks))  # [B, S, K, N]
+        chunks = chunks + along if self.intra_skip else along  # [B, S, K, N]
         across = self.inter(chunks.transpose(1, 2)).transpose(1, 2)  # [B, S, K, N]
         output: Tensor = chunks + self.inter_norm(across)  # [B, S, K, N]
         return output
