@@ -16,6 +16,8 @@ from katib.untrusted import clean
 DUMB = ("dumb", "unknown")
 MARGIN = 2
 """Columns that a live display leaves free, so that the terminal's own `^C` does not begin a new line."""
+PAGE_SECONDS = 10.0
+"""How long a page of a live display is shown where not everything fits on one."""
 STATES = {
     "Created": "dim",
     "Waiting": "yellow",
@@ -57,6 +59,11 @@ class Output:
     def live(self) -> bool:
         """Whether what was printed can be replaced."""
         return self.terminal and os.environ.get("TERM", "").lower() not in DUMB
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it can show more characters than ASCII has."""
+        return self.console.encoding.lower().startswith("utf")
 
     def line(self, *parts: Styled) -> None:
         """Prints texts in their styles as one line, however long."""
@@ -158,4 +165,4 @@ def say(text: str) -> None:
 def rule(table: Table, out: Output) -> str:
     """Returns the line below the headings."""
     width = min(table.width, out.width or table.width)
-    return ("─" if out.console.encoding.lower().startswith("utf") else "-") * width
+    return ("─" if out.blocks else "-") * width

@@ -10,15 +10,14 @@ from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
 from katib.measure import Measure
 from katib.program import as_typed
-from katib.terminal import STATES, Output
+from katib.sparkline import sparklines
+from katib.terminal import PAGE_SECONDS, STATES, Output
 from katib.text import count, short, with_unit
 from katib.untrusted import clean
 
 Line = Sequence[Styled]
 ALWAYS = 5
 """The highest rank of columns that are shown even if they are empty."""
-PAGE_SECONDS = 10.0
-"""How long a page is shown where not everything fits on one."""
 
 
 def records(searches: Sequence[Progress]) -> list[dict[str, object]]:
@@ -43,7 +42,7 @@ def records(searches: Sequence[Progress]) -> list[dict[str, object]]:
 
 def print_progress(searches: Sequence[Progress], out: Output, namespace: str, problem: Exception | None = None) -> None:
     """Prints a table for each search; in a file or a pipe, it is as wide as its text."""
-    for line in lines(searches, out.width, namespace, problem):
+    for line in lines(searches, out.width, namespace, problem, curves=out.terminal and out.blocks):
         out.line(*line)
 
 
@@ -54,6 +53,8 @@ def screen(
     namespace: str,
     problem: Exception | None = None,
     page: int = 0,
+    *,
+    curves: bool = True,
 ) -> list[Line]:
     """Returns the lines that fit on a terminal.
 
@@ -61,10 +62,10 @@ def screen(
     pages, of which `page` counts up.
     """
     for whole in (True, False):
-        everything = lines(searches, width, namespace, problem, whole=whole)
+        everything = lines(searches, width, namespace, problem, whole=whole, curves=curves)
         if len(everything) <= height:
             return everything
-    top, blocks = _problem(problem, width), [_search(item, width, whole=False) for item in searches]
+    top, blocks = _problem(problem, width), [_search(item, width, whole=False, curves=curves) for item in searches]
     below = _left_out(blocks, width)
     pages = list(_pages([block for block, _ in blocks], max(2, height - 1 - len(top) - len(below))))
     number = page % len(pages)
@@ -79,35 +80,40 @@ def lines(
     problem: Exception | None = None,
     *,
     whole: bool = True,
+    curves: bool = False,
 ) -> list[Line]:
     """Returns the lines of all searches, below the `problem` of the API server where there is one.
 
-    Unless `whole`, trials that have ended are left out.
+    Unless `whole`, trials that have ended are left out. `curves` says whether those can be drawn.
     """
     result = _problem(problem, width)
     if not searches:
         text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
         result += _words(text, "", width)
-    blocks = [_search(item, width, whole=whole) for item in searches]
+    blocks = [_search(item, width, whole=whole, curves=curves) for item in searches]
     return [*result, *(line for block, _ in blocks for line in block), *_left_out(blocks, width)]
 
 
 def headline(item: Progress, now: datetime) -> str:
     """Returns the headline of a search.
 
-    For example `series3-dprnn  Running  7 of 25 trials  12.3 of 62 GPU-hours  ends about Sat 14:05`. Where trials
-    continue others, `4 of 25 configurations` stands before the trials.
+    For example `series3-dprnn  Running  3 of 25 trials ended, 2 running, best 3.20 dB, 12.3 of 62 GPU-hours, ends about
+    Sat 14:05`. Where trials continue others, `4 of 25 configurations` stands before the trials.
     """
-    search = item.search
-    unit = "GPU-hours" if search.gpus else "hours"
-    words = [search.name, "Deleting" if search.deleting else search.state]
+    search, parts = item.search, list[str]()
     if search.pauses:
         begun = len({row.trial.first for row in item.rows})
-        words.append(f"{begun} of {search.configurations} configurations")
-    words.append(f"{search.trials} of {search.max_trials} trials")
-    words.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {unit}")
+        parts.append(f"{begun} of {search.configurations} configurations")
+    ended = sum(row.trial.finished for row in item.rows)
+    parts.append(f"{ended} of {search.max_trials} trials ended")
+    states = Counter(row.state for row in item.rows)
+    parts += [f"{states[state]} {state.lower()}" for state in ("Running", "Waiting") if states[state]]
+    if (best := search.direction.best(row.best for row in item.rows if row.best is not None)) is not None:
+        parts.append(f"best {with_unit(best, search.measure)}")
+    parts.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {'GPU-hours' if search.gpus else 'hours'}")
     if item.seconds_left is not None:
-        words.append(f"ends about {ends_at(item.seconds_left, now)}")
+        parts.append(f"ends about {ends_at(item.seconds_left, now)}")
+    words = [search.name, "Deleting" if search.deleting else search.state, ", ".join(parts)]
     if search.state == "Failed" and (why := search.stopped or search.message):
         words.append(why)
     return "  ".join(words)
@@ -123,7 +129,7 @@ def _left_out(blocks: Sequence[tuple[list[Line], tuple[str, ...]]], width: int |
     return _words(missing(names, "--json", width), "dim", width) if width and names else []
 
 
-def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Line], tuple[str, ...]]:
+def _search(item: Progress, width: int | None, *, whole: bool, curves: bool) -> tuple[list[Line], tuple[str, ...]]:
     """Returns the headline, the table and the causes of what went wrong, and the columns that do not fit."""
     item = configurations(item)
     start = f"{item.search.name}-"
@@ -132,7 +138,7 @@ def _search(item: Progress, width: int | None, *, whole: bool) -> tuple[list[Lin
     block = _words(headline(item, datetime.now().astimezone()), "bold", width)
     if prefix not in ("", start):
         block += _words(f"trials {prefix}*", "", width)
-    table = fit(_columns(item, rows, prefix), width)
+    table = fit(_columns(item, rows, prefix, curves=curves), width)
     block += table.lines if rows else ()
     if not whole and (ended := [row for row in item.rows if row.trial.finished]):
         block += _words(f"  {_ended(ended, item)}", "dim", width)
@@ -157,7 +163,7 @@ def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]
         yield page
 
 
-def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str) -> list[Column]:
+def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str, *, curves: bool) -> list[Column]:
     """Returns the columns: name and results of a trial first, then where it runs, and its settings last."""
     metric = item.search.measure
     states = [row.state for row in rows]
@@ -169,10 +175,12 @@ def _columns(item: Progress, rows: Sequence[LiveTrial], prefix: str) -> list[Col
         ("restarts", 6, lambda row: str(row.restarts or "")),
         ("GPU", 8, lambda row: str(row.gpus or "")),
     ]
+    drawn = sparklines([row.values for row in rows], maximize=item.search.direction.sign > 0) if curves else []
     columns = [
         Column("trial", [row.trial.name.removeprefix(prefix) for row in rows]),
         Column("state", states, 1, styles=[STATES.get(state, "") for state in states]),
         *(Column(name, [text(row) for row in rows], rank, right=True) for name, rank, text in texts),
+        *([Column("curve", drawn, ALWAYS + 1)] if drawn else []),
         Column("node", [row.node for row in rows], 7),
         *(
             Column(name, [short(row.trial.assignments.get(name, "")) for row in rows], 9, right=True)

@@ -7,9 +7,9 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.status import SELECTORS, Curves, progress_of
 from katib.backend.cluster.telling import Telling
-from katib.backend.cluster.view import PAGE_SECONDS, print_progress, screen
+from katib.backend.cluster.view import print_progress, screen
 from katib.notify import Notifier, Recipient
-from katib.terminal import MARGIN, Output, assembled, say
+from katib.terminal import MARGIN, PAGE_SECONDS, Output, assembled, say
 
 LOG_SECONDS = 10.0
 """The shortest time between two reads of the logs, which cannot be watched."""
@@ -60,6 +60,14 @@ def _draw(
                 live.console.print(f"note: {problem}")
             page = int((time.monotonic() - start) / PAGE_SECONDS)
             columns, rows = out.size
-            lines = screen(searches, columns - MARGIN, rows - 1, cluster.namespace, informer.problem, page)
+            lines = screen(
+                searches,
+                columns - MARGIN,
+                rows - 1,
+                cluster.namespace,
+                informer.problem,
+                page,
+                curves=out.blocks,
+            )
             live.update(Group(*map(assembled, lines)), refresh=True)
             informer.wait(LOG_SECONDS)

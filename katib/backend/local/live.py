@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from time import time
+from time import monotonic, time
 from types import MappingProxyType, TracebackType
 
 from rich.console import Group
@@ -14,13 +14,14 @@ from rich.live import Live
 from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import Trial
 from katib.backend.local.view import Lines, View
-from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
+from katib.columns import HEADING_LINES, MISSING_LINES, Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at, seconds_left, seconds_of_epochs
 from katib.heartbeat import Heartbeat, read_heartbeat
 from katib.manifest.experiment import Experiment
 from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
-from katib.terminal import MARGIN, STATES, Output, assembled, output
+from katib.sparkline import sparklines
+from katib.terminal import MARGIN, PAGE_SECONDS, STATES, Output, assembled, output
 from katib.text import duration, short, with_unit
 from katib.trial import WITHOUT_RESULT, shown
 
@@ -47,7 +48,7 @@ class LiveTable(Lines):
         super().__init__(experiment)
         self._folder = folder
         self._out, self._slots, self._gpu = out, slots, gpu
-        self._live = Live(console=out.console, auto_refresh=False, transient=True)
+        self._live, self._begun = Live(console=out.console, auto_refresh=False, transient=True), monotonic()
 
     def __enter__(self) -> "LiveTable":
         self._live.start()
@@ -86,6 +87,8 @@ class LiveTable(Lines):
             slots=self._slots,
             gpu=self._gpu,
             beats=heartbeats(trials, self._folder),
+            page=int((monotonic() - self._begun) / PAGE_SECONDS),
+            blocks=self._out.blocks,
         )
         self._live.update(Group(*(assembled(line) for line in lines)), refresh=True)
 
@@ -107,32 +110,46 @@ def picture(
     slots: int,
     gpu: bool,
     beats: Mapping[str, Heartbeat] = MappingProxyType({}),
+    page: int = 0,
+    blocks: bool = True,
 ) -> list[Sequence[Styled]]:
-    """Returns the lines of the headline and of as many trials as fit: those that run come first, then the best."""
+    """Returns the lines of the headline and of the trials: those that run come first, then the best.
+
+    Where not all fit, those that run stay, and the others are shown in pages, of which `page` counts up. `blocks` says
+    whether curves can be drawn.
+    """
     start = f"{experiment.name}-"
     prefix, _ = without_prefix([trial.name for trial in trials], start)
     head = wrapped(headline(trials, experiment, now, slots=slots, gpu=gpu, beats=beats), width)
     head += wrapped(f"trials {prefix}*", width) if prefix not in ("", start) else []
     ordered = sorted(trials, key=lambda trial: _rank(trial, experiment))
+    curves = sparklines([trial.values for trial in ordered], maximize=experiment.search.direction.sign > 0)
+    drawn = dict(zip((trial.name for trial in ordered), curves, strict=True)) if blocks else {}
+
+    def laid(rows: Sequence[Trial], rest: str) -> list[Sequence[Styled]]:
+        table = fit(_columns(rows, experiment, prefix, now, beats, drawn), width)
+        texts = filter(None, (rest, missing(table.left_out, "", width)))
+        below = [line for text in texts for line in wrapped(text, width)]
+        return [*([(line, "bold")] for line in head), *table.lines, *([(line, "dim")] for line in below)]
+
+    everything = laid(ordered, "") if len(ordered) + len(head) < height else []
+    if everything and len(everything) <= height:
+        return everything
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
-    number = len(ordered)
-    while True:
-        table = fit(_columns(ordered[:number], experiment, prefix, now, beats), width)
-        below = [
-            line
-            for text in (_rest(ordered[number:], may_go_on=goes_on), missing(table.left_out, "", width))
-            if text
-            for line in wrapped(text, width)
-        ]
-        over = len(head) + len(table.lines) + len(below) - height
-        if over <= 0 or number <= FEWEST:
-            break
-        number = max(FEWEST, number - over)
-    return [
-        *([(line, "bold")] for line in head),
-        *table.lines,
-        *([(line, "dim")] for line in below),
-    ]
+    # The same number on each page, however many lines its heading takes, so that no trial is left out.
+    foot = len(wrapped(_rest(ordered, may_go_on=goes_on, page=0, pages=len(ordered)), width))
+    number = max(FEWEST, height - len(head) - HEADING_LINES - MISSING_LINES - foot)
+    rows, hidden, pages = _turned(ordered, number, page)
+    return laid(rows, _rest(hidden, may_go_on=goes_on, page=page % pages, pages=pages))
+
+
+def _turned(ordered: Sequence[Trial], number: int, page: int) -> tuple[list[Trial], list[Trial], int]:
+    """Returns the `number` trials of a page, those that are not on it, and how many pages there are."""
+    stay = min(sum(trial.state == "Running" for trial in ordered), number // 2)
+    turn = number - stay
+    pages = max(1, -(-(len(ordered) - stay) // turn))
+    begin = stay + page % pages * turn
+    return [*ordered[:stay], *ordered[begin : begin + turn]], [*ordered[stay:begin], *ordered[begin + turn :]], pages
 
 
 def headline(
@@ -144,30 +161,42 @@ def headline(
     gpu: bool,
     beats: Mapping[str, Heartbeat] = MappingProxyType({}),
 ) -> str:
-    """Returns `series3-dprnn: 3 of 25 trials, best 3.20 dB, 41 GPU-hours, ends Sat 14:05`."""
-    ended = [trial for trial in trials if trial.finished]
-    planned = f" of {experiment.search.configurations}" if experiment.search.configurations else ""
-    parts = [f"{experiment.name}: {len(ended)}{planned} trials"]
+    """Returns `dprnn: 3 of 25 trials ended, 2 running, best 3.20 dB, 41 of about 269 GPU-hours, ends Sat 14:05`."""
+    ended, planned = [trial for trial in trials if trial.finished], experiment.search.configurations
+    parts = [f"{experiment.name}: {len(ended)}{f' of {planned}' if planned else ''} trials ended"]
+    running = sum(trial.state == "Running" for trial in trials)
     failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
+    parts += [f"{running} running"] if running else []
     parts += [f"{failed} failed"] if failed else []
     values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
     if (best := experiment.search.direction.best(values)) is not None:
         parts.append(f"best {with_unit(best, experiment.measure)}")
-    spent = sum(_seconds(trial, now) for trial in trials)
-    if gpu:
-        held = sum(trial.effort.held(_running(trial, now)) for trial in trials)
-        hours = gpu_hours(held, Manifest(experiment.spec).gpus)
-        parts.append(f"{hours:.{0 if hours >= 10 else 2}f} GPU-hours")
-    elif spent:
-        parts.append(f"{duration(spent)} of training")
+    parts += _spent(trials, experiment, now, gpu=gpu)
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
-    if done and experiment.search.configurations:
+    if done and planned:
         left = _seconds_left(trials, experiment, fmean(done), now, slots=slots)
         parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
-    elif experiment.search.configurations and (each := _pace(experiment, beats)):
+    elif planned and (each := _pace(experiment, beats)):
         left = _seconds_left(trials, experiment, each, now, slots=slots)
         parts.append(f"at this pace ends {ends_at(left, datetime.fromtimestamp(now).astimezone())} at the latest")
     return ", ".join(parts)
+
+
+def _spent(trials: Sequence[Trial], experiment: Experiment, now: float, *, gpu: bool) -> list[str]:
+    """Returns the GPU-hours so far, of the budget or of what the ended trials let expect; else the training time."""
+    seconds = sum(_seconds(trial, now) for trial in trials)
+    if not gpu:
+        return [f"{duration(seconds)} of training"] if seconds else []
+    manifest, planned = Manifest(experiment.spec), experiment.search.configurations
+    hours = gpu_hours(sum(trial.effort.held(_running(trial, now)) for trial in trials), manifest.gpus)
+    done = [trial.effort.held(0.0) for trial in trials if trial.finished and trial.state not in WITHOUT_RESULT]
+    most = ""
+    if experiment.gpu_hours is not None:
+        most = f" of {experiment.gpu_hours:g}"
+    elif done and planned and not experiment.search.pauses:
+        expected = gpu_hours(fmean(done) * planned, manifest.gpus)
+        most = f" of about {expected:.{0 if expected >= 10 else 2}f}" if expected > hours else ""
+    return [f"{hours:.{0 if hours >= 10 else 2}f}{most} GPU-hours"]
 
 
 def _pace(experiment: Experiment, beats: Mapping[str, Heartbeat]) -> float | None:
@@ -191,7 +220,12 @@ def _seconds_left(trials: Sequence[Trial], experiment: Experiment, each: float, 
 
 
 def _columns(
-    trials: Sequence[Trial], experiment: Experiment, prefix: str, now: float, beats: Mapping[str, Heartbeat]
+    trials: Sequence[Trial],
+    experiment: Experiment,
+    prefix: str,
+    now: float,
+    beats: Mapping[str, Heartbeat],
+    curves: Mapping[str, str],
 ) -> list[Column]:
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     states = [shown(trial.state, begun=trial.effort.starts > 0, may_go_on=goes_on) for trial in trials]
@@ -207,15 +241,17 @@ def _columns(
         Column("best", best, 2, right=True),
         Column("time", [duration(seconds) if seconds else "" for seconds in spent], 4, right=True),
     ]
+    drawn = [curves.get(trial.name, "") for trial in trials]
+    columns += [Column("curve", drawn, 5)] if any(drawn) else []
     for name in dict.fromkeys(name for trial in trials for name in trial.assignments):
         cells = [short(trial.assignments.get(name, "")) for trial in trials]
-        columns.append(Column(name, cells, 5, right=True))
+        columns.append(Column(name, cells, 6, right=True))
     reasons = [trial.stop or trial.reason for trial in trials]
     if goes_on:
         reasons = [told(trial, reason) for trial, reason in zip(trials, reasons, strict=True)]
     silences = [beat.silence(now) if beat else "" for beat, _ in done]
     reasons = [reason or silence for reason, silence in zip(reasons, silences, strict=True)]
-    return [*columns, Column("reason", reasons, 6)] if any(reasons) else columns
+    return [*columns, Column("reason", reasons, 7)] if any(reasons) else columns
 
 
 def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:
@@ -226,11 +262,11 @@ def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:
     return (3, 0.0) if value is None else (2, -experiment.search.direction.sign * value)
 
 
-def _rest(trials: Sequence[Trial], *, may_go_on: bool) -> str:
-    """Returns `and 170 more: 150 Succeeded, 20 Failed`; empty where no trial is left out."""
+def _rest(trials: Sequence[Trial], *, may_go_on: bool, page: int, pages: int) -> str:
+    """Returns `and 170 more: 150 Succeeded, 20 Failed; page 1 of 12, next in 10 s`."""
     states = Counter(shown(trial.state, begun=trial.effort.starts > 0, may_go_on=may_go_on) for trial in trials)
     counts = ", ".join(f"{number} {state}" for state, number in states.items())
-    return f"and {len(trials)} more: {counts}" if trials else ""
+    return f"and {len(trials)} more: {counts}; page {page + 1} of {pages}, next in {PAGE_SECONDS:.0f} s"
 
 
 def _seconds(trial: Trial, now: float) -> float:

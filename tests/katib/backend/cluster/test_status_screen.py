@@ -130,7 +130,7 @@ def test_the_end_is_a_time_of_the_week_or_a_date(hours: float, said: str) -> Non
     """According to the calendar, 26 November 2026 is a Thursday."""
     assert ends_at(3600 * hours, NOW) == said
     item = replace(made("x", 1), seconds_left=3600 * hours)
-    assert headline(item, NOW).endswith(f"  ends about {said}")
+    assert headline(item, NOW).endswith(f", ends about {said}")
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 3, 7])

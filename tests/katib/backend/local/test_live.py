@@ -61,8 +61,8 @@ def crowd(number: int) -> list[Trial]:
     return found
 
 
-def drawn(trials: list[Trial], width: int = 80, height: int = 24) -> list[str]:
-    lines = picture(trials, experiment(), width=width, height=height, now=NOW, slots=4, gpu=True)
+def drawn(trials: list[Trial], width: int = 80, height: int = 24, page: int = 0) -> list[str]:
+    lines = picture(trials, experiment(), width=width, height=height, now=NOW, slots=4, gpu=True, page=page)
     return ["".join(text for text, _ in line) for line in lines]
 
 
@@ -72,7 +72,7 @@ def drawn(trials: list[Trial], width: int = 80, height: int = 24) -> list[str]:
 def test_the_picture_is_no_larger_than_the_terminal_and_cuts_nothing(number: int, width: int, height: int) -> None:
     trials = crowd(number)
     lines = drawn(trials, width, height)
-    assert len(lines) <= max(height, 20)  # three trials are shown however low it is
+    assert len(lines) <= max(height, 21)  # three trials are shown however low it is
     assert all(cell_len(line) <= width and line == line.rstrip() for line in lines)
     assert "…" not in "".join(lines)
     values = {f"{one.values[0]:.2f} dB" for one in trials}
@@ -86,9 +86,9 @@ def test_what_runs_comes_first_then_the_best_and_the_rest_is_counted() -> None:
         trial("w", "Created", hours=1.0),
         trial("r", "Running", 1.5),
     ]
-    head, *lines = drawn(trials, width=100, height=9)
-    assert head.startswith(f"{NAME}: 41 of 30 trials, 1 failed, best 39.00 dB, ")
-    rows = [line.split()[:2] for line in lines[1:-1]]
+    head, *lines = drawn(trials, width=120, height=14)
+    assert head.startswith(f"{NAME}: 41 of 30 trials ended, 1 running, 1 failed, best 39.00 dB, ")
+    rows = [line.split()[:2] for line in lines[-8:-1]]
     assert rows == [
         ["r", "Running"],
         ["w", "Interrupted"],
@@ -96,8 +96,27 @@ def test_what_runs_comes_first_then_the_best_and_the_rest_is_counted() -> None:
         ["s38", "Succeeded"],
         ["s37", "Succeeded"],
         ["s36", "Succeeded"],
+        ["s35", "Succeeded"],
     ]
-    assert lines[-1] == "and 37 more: 36 Succeeded, 1 Failed"
+    assert lines[-1] == "and 36 more: 35 Succeeded, 1 Failed; page 1 of 7, next in 10 s"
+
+
+@pytest.mark.parametrize("number", [30, 41, 200])
+def test_every_trial_is_on_some_page_of_80_by_24_and_what_runs_on_each(number: int) -> None:
+    trials = crowd(number)
+    first = drawn(trials, 78, 23)
+    pages = int(re.search(r"page 1 of (\d+)", " ".join(first))[1])  # type: ignore[index]
+    running = {one.name.rpartition("-")[2] for one in trials if one.state == "Running"}
+    seen: set[str] = set()
+    for page in range(pages):
+        lines = drawn(trials, 78, 23, page)
+        assert len(lines) <= 23
+        assert all(cell_len(line) <= 78 for line in lines)
+        names = {match[0] for line in lines if (match := re.match(r"[0-9a-f]{8}(?=  )", line))}
+        assert len(names & running) >= min(len(running), 6)
+        seen |= names
+    assert seen == {one.name.rpartition("-")[2] for one in trials}
+    assert drawn(trials, 78, 23, pages) == first
 
 
 def test_the_headline_has_the_count_the_best_the_hours_and_the_end() -> None:
@@ -114,9 +133,9 @@ def test_the_headline_has_the_count_the_best_the_hours_and_the_end() -> None:
     ]
     words = {"now": NOW, "slots": 4}
     found = headline(trials, experiment(), gpu=True, **words)  # type: ignore[arg-type]
-    assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 GPU-hours, ends Sun 08:00"
+    assert found == f"{NAME}: 3 of 30 trials ended, 1 running, best 5.20 dB, 31 of about 300 GPU-hours, ends Sun 08:00"
     found = headline(trials, experiment(), gpu=False, **words)  # type: ignore[arg-type]
-    assert found == f"{NAME}: 3 of 30 trials, best 5.20 dB, 31 h 00 min of training, ends Sun 08:00"
+    assert found == f"{NAME}: 3 of 30 trials ended, 1 running, best 5.20 dB, 31 h 00 min of training, ends Sun 08:00"
 
 
 def test_the_end_of_a_search_with_pauses_counts_continuations() -> None:
@@ -140,7 +159,7 @@ def test_the_end_of_a_search_with_pauses_counts_continuations() -> None:
 def test_nobody_knows_the_end_before_a_trial_has_ended_well() -> None:
     trials = [trial("a", "Failed", hours=0.1), trial("b", "Running", 0.5)]
     found = headline(trials, experiment(), NOW, slots=2, gpu=True)
-    assert found == f"{NAME}: 1 of 30 trials, 1 failed, best 0.50 dB, 1.10 GPU-hours"
+    assert found == f"{NAME}: 1 of 30 trials ended, 1 running, 1 failed, best 0.50 dB, 1.10 GPU-hours"
 
 
 def test_what_went_wrong_stays_in_sight_with_the_trials_last_line(
