@@ -13,7 +13,7 @@ def stop(reached: Reached, model: SearchName, yes: Yes = False) -> None:
     """Ends the search of MODEL: running trials save and end, no new ones begin, and all results stay."""
     cluster = reached.cluster
     search = lifecycle.find_search(cluster, search_name(model))
-    active = len(lifecycle.activity(cluster, search).active)
+    active = len(lifecycle.activity(cluster, search, ending=True).active)
     print(f"stop: experiment '{search.name}' on {cluster.server}: {active} running trials save and end as Failed")
     say(
         f"  {search.trials - active} ended trials and all checkpoints stay; make deploy continues it from its run "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from katib.backend.cluster import run_directories
-from katib.backend.cluster.kinds import EXPERIMENT, TRIAL
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, TRIAL
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background
 from tests.cluster.tools import Tools
@@ -81,11 +81,16 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_continues(verb: Verb, 
 
 
 def test_stop_ends_running_trials_and_starts_no_more(verb: Verb, katib_of: Begin, tools: Tools) -> None:
+    """One that waits in a queue of Kueue stays suspended, and ends as soon as it is admitted."""
     katib = katib_of()
     katib.trial(f"{NAME}-done")
     katib.state(f"{NAME}-done", "Succeeded", 2.0)
     katib.trial(f"{NAME}-runs")
     katib.train(f"{NAME}-runs")
+    job = katib.experiment["spec"]["trialTemplate"]["trialSpec"]
+    job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "trials"
+    job["spec"]["suspend"] = True  # as Kueue's webhook does
+    katib.trial(f"{NAME}-waits")
 
     def play() -> None:
         bury(tools, 1)
@@ -94,9 +99,13 @@ def test_stop_ends_running_trials_and_starts_no_more(verb: Verb, katib_of: Begin
         katib.end("Failed")
 
     player = in_background(play)
-    code, _, err = verb("stop", "dprnn", "--yes")
+    code, out, err = verb("stop", "dprnn", "--yes")
     player.join(300)
     assert (code, err) == (0, "")
+    assert f"trial '{NAME}-waits': ends once its queue admits it" in out
+    waits = tools.cluster.get(JOB, f"{NAME}-waits")
+    assert waits is not None
+    assert (waits["spec"]["activeDeadlineSeconds"], waits["spec"]["suspend"]) == (1, True)
     found = tools.cluster.get(EXPERIMENT, NAME)
     assert found is not None
     assert found["spec"]["maxFailedTrialCount"] == 1

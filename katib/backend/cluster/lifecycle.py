@@ -53,14 +53,17 @@ def find_search(cluster: Cluster, name: str) -> Search:
     return read_search(item)
 
 
-def activity(cluster: Cluster, search: Search) -> Activity:
-    """Returns the trials of `search` that have not ended, and their Jobs. Raises ClusterError where Kueue owns them."""
+def activity(cluster: Cluster, search: Search, *, ending: bool = False) -> Activity:
+    """Returns the trials of `search` that have not ended, and their Jobs.
+
+    Raises ClusterError where Kueue admits these, which suspends and resumes them itself, unless they are `ending`.
+    """
     selector = _selector(search)
     trials = [read_trial(item) for item in cluster.list(TRIAL, selector)]
     active = frozenset(trial.name for trial in trials if not trial.finished)
     jobs = [job for job in map(read_job, cluster.list(JOB, selector)) if job.name in active and not job.finished]
     queued = [job for job in jobs if job.queued]
-    if queued:
+    if queued and not ending:
         raise ClusterError(
             f"job '{queued[0].name}' is admitted by Kueue, which would undo this; stop its queue instead:"
             ' kubectl patch localqueue NAME --type merge -p \'{"spec":{"stopPolicy":"HoldAndDrain"}}\''
@@ -124,15 +127,19 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
     selector = _selector(search)
     end = time.monotonic() + timeout
     with Informer(cluster, {TRIAL: selector, JOB: selector, EXPERIMENT: ""}) as informer:
-        while not (current := find_search(cluster, search.name)).finished or activity(cluster, current).jobs:
-            for job in activity(cluster, current).jobs:
+        while True:
+            current = find_search(cluster, search.name)
+            jobs = activity(cluster, current, ending=True).jobs
+            waiting = [job for job in jobs if job.queued and job.suspended]
+            for job in jobs:
                 if _end(cluster, job.name):
-                    say(f"trial '{job.name}': saves and ends")
+                    say(
+                        f"trial '{job.name}': {'ends once its queue admits it' if job in waiting else 'saves and ends'}"
+                    )
+            if current.finished and len(waiting) == len(jobs):
+                return
             if time.monotonic() > end:
-                raise ClusterError(
-                    f"experiment '{search.name}': its trials have ended, but Katib has not noticed after"
-                    f" {timeout:.0f} s; is its controller up? make doctor"
-                )
+                raise ClusterError(_not_ended(search.name, len(waiting), timeout))
             informer.wait(10)
 
 
@@ -175,7 +182,7 @@ def wait_until_gone(cluster: Cluster, search: Search, timeout: float = TIMEOUT_S
 
 def _require_end(cluster: Cluster, search: Search) -> None:
     """Raises ClusterError where nothing runs and nothing will, since Katib ends a search only when a trial ends."""
-    if search.budget is None or activity(cluster, search).active:
+    if search.budget is None or activity(cluster, search, ending=True).active:
         return
     (progress,) = read_progress(cluster, Curves(), search.name)
     if progress.hours_used >= search.budget:
@@ -183,6 +190,19 @@ def _require_end(cluster: Cluster, search: Search) -> None:
             f"experiment '{search.name}': its budget in GPU-hours is spent, and Katib ends a search only with a trial"
             " that runs; make delete ends it and keeps the run directories, and make deploy GPU_HOURS=… goes on"
         )
+
+
+def _not_ended(name: str, waiting: int, timeout: float) -> str:
+    """Returns what is said of a search that has not ended after `timeout` seconds."""
+    if waiting:
+        return (
+            f"experiment '{name}': {waiting} of its trials wait in their Kueue queue and end once they are admitted,"
+            f" which has not happened in {timeout:.0f} s; make delete ends it now and keeps the run directories"
+        )
+    return (
+        f"experiment '{name}': its trials have ended, but Katib has not noticed after {timeout:.0f} s;"
+        " is its controller up? make doctor"
+    )
 
 
 def _selector(search: Search) -> str:
@@ -230,14 +250,15 @@ def _resume(cluster: Cluster, job: str) -> bool:
 def _end(cluster: Cluster, job: str) -> bool:
     """Ends a Job: past its deadline, Kubernetes fails it and ends its pod gracefully.
 
-    It must not be suspended, since the deadline of a suspended Job does not run.
+    It must not be suspended, since the deadline of a suspended Job does not run. One that waits in a queue of Kueue,
+    which would suspend it again, ends in the second in which it is admitted.
     """
     try:
         item = cluster.get(JOB, job)
         view = read_job(item) if item else None
-        if view is None or (view.deadline == 1 and not view.suspended):
+        if view is None or (view.deadline == 1 and (view.queued or not view.suspended)):
             return False
-        cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, "suspend": False}})
+        cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, **({} if view.queued else {"suspend": False})}})
     except AbsentError:
         return False
     return True
