@@ -29,6 +29,8 @@ ACCOUNT = ROOT / "k8s/base/services-rbac.yaml"
 PREFIX = "/opt/sepsweep"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SOCKET = "/run/k8s-containerd/containerd.sock"
+KEPT = 4
+"""The images of other versions that stay in the node's store; each takes half a gigabyte."""
 RULE = f"{METRIC};-1e+30;less;1"
 """That of our early-stopping service: it never fires by itself."""
 
@@ -47,7 +49,10 @@ def image() -> str:
     )
     ref = f"local/services:{images.digest(made)[:16]}"
     ctr = ("ctr", "-a", SOCKET, "-n", "k8s.io", "images")
-    if f"docker.io/{ref}" not in rig.run(*ctr, "ls", "-q").split():
+    kept = [name for name in rig.run(*ctr, "ls", "-q").split() if name.startswith("docker.io/local/services:")]
+    if f"docker.io/{ref}" not in kept:
+        if len(kept) > KEPT:
+            rig.run(*ctr, "rm", *kept, seconds=300)
         archive = images.IMAGES / "services.tar"
         base = images.layer("python", links=[("usr/bin/python", "python3")])
         images.write([{**_settings(), "ref": ref, "layers": [images.base(), base, made]}], archive)
