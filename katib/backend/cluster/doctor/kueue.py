@@ -83,7 +83,9 @@ def queue_resources(context: DoctorContext) -> Iterator[Result]:
         fix = f"kubectl edit clusterqueue {behind}; or lower resources in k8s/site.yaml"
         yield error(CHECK, problem, WAIT_IN_QUEUE, fix)
     else:
-        yield ok(CHECK, f"'{behind}' has room for a trial")
+        never = text_at(queue, "spec", "preemption", "withinClusterQueue") in ("", "Never")
+        order = "; it preempts no trial of its own, kueue_priority only orders the queue"
+        yield ok(CHECK, f"'{behind}' has room for a trial{order if never and context.site.kueue_priority else ''}")
 
 
 def _quotas(queue: Tree) -> dict[str, float]:
