@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -183,35 +183,55 @@ def api_server_away() -> Iterator[None]:
 
 
 def restart(program: str) -> None:
-    """Kills a program of the node or of the control plane, such as kubelet, and starts it again as it was.
-
-    containerd is waited for, since a kubelet that it does not answer yet would end.
-    """
-    log, ready = HOME / "run" / "log" / f"{program}.log", "Start streaming server"
-    before = log.read_text().count(ready)
+    """Kills a program of the node or of the control plane, such as kubelet, and starts it again as it was."""
     with _away(program):
         pass
-    end = time.monotonic() + 60
-    while program == "containerd" and log.read_text().count(ready) == before and time.monotonic() < end:
-        time.sleep(0.1)
+
+
+def in_pods() -> Iterator[tuple[int, list[str]]]:
+    """Yields the processes of all pods, with their words."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if "/kubepods/" in (entry / "cgroup").read_text():
+                yield int(entry.name), (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+        except OSError:
+            continue  # it has just ended
+
+
+def cut_power() -> None:
+    """Ends all pods and programs of the node at once, and starts the latter again."""
+    with _away("kubelet"), _away("containerd"):
+        for process, _ in in_pods():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 @contextmanager
 def _away(program: str) -> Iterator[None]:
-    record = HOME / "run" / "pids" / program
+    """Kills a program, and starts it again afterwards.
+
+    containerd is waited for, since a kubelet that it does not answer yet would end.
+    """
+    record, log = HOME / "run" / "pids" / program, HOME / "run" / "log" / f"{program}.log"
+    before = log.read_text().count(READY)
     process = int(record.read_text())
     words = Path(f"/proc/{process}/cmdline").read_bytes().decode().rstrip("\0").split("\0")
     os.kill(process, signal.SIGKILL)
     try:
         yield
     finally:
-        with (HOME / "run" / "log" / f"{program}.log").open("ab") as log:
+        with log.open("ab") as end:
             inside = ["nsenter", "--net=/run/netns/k8s", *words]
-            started = subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            started = subprocess.Popen(inside, stdin=subprocess.DEVNULL, stdout=end, stderr=end, start_new_session=True)
         record.write_text(f"{started.pid}\n")
         _CHILDREN.append(started)
+    until = time.monotonic() + 60
+    while program == "containerd" and log.read_text().count(READY) == before and time.monotonic() < until:
+        time.sleep(0.1)
 
 
+READY = "Start streaming server"
+"""What containerd's log says once it answers."""
 _CHILDREN: list["subprocess.Popen[bytes]"] = []
 """Programs that were started again; teardown.sh ends them by their pid files."""
 

@@ -29,6 +29,8 @@ class Webhook:
 
     def __init__(self, host: str, folder: Path) -> None:
         self.host, self.inject = host, True
+        self.away = False
+        """Whether it answers as a controller that is not there; then no pod of a trial can be made."""
         self.wrap: Callable[[dict[str, Any]], dict[str, Any]] | None = None
         """Makes more of a trial's pod than its labels and a container of the right name; for a node that runs it."""
         key, certificate = folder / "key.pem", folder / "cert.pem"
@@ -44,6 +46,9 @@ class Webhook:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                if webhook.away:
+                    self.send_error(503)
+                    return
                 review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 answer = webhook.review(self.path.partition("?")[0], review["request"])
                 data = json.dumps({**review, "request": None, "response": answer}).encode()

@@ -96,7 +96,7 @@ def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -
         _volume(tools, name, path)
     katib.wrap = partial(wrap, packages="packages")
     yield tools
-    katib.wrap = None
+    katib.wrap, katib.away = None, False
     tools.kubectl("delete", "jobs", "--all", "--cascade=foreground", "--timeout=300s")
 
 

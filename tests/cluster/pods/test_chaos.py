@@ -1,34 +1,35 @@
-"""A trial that really trains, with our collector, under one disturbance after the other; docs/cluster.md lists them."""
+"""Trials that really train, with our collector, under one disturbance after the other; docs/cluster.md lists them."""
 
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from katib.backend.cluster.kinds import POD, TRIAL_LABEL
+from katib.backend.cluster.kinds import EVENT, JOB, POD, TRIAL_LABEL, Object
 from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster import rig
+from tests.cluster.pods import services
 from tests.cluster.pods.conftest import PATIENCE, Services
 from tests.cluster.pods.trial import NAME, begin
+from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.tools import Tools
+from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import DbManager
 
-MORE = 1
-"""The epochs that must follow after each disturbance."""
+OTHER, SHORT = "other", 40
+"""A second search, and the epochs of its trial: more than it trains until the first one has been reported."""
+SERVICES = "katib.services"
+"""The program of the collector and of the early-stopping service."""
 
 
 def kill(folder: Path, program: str) -> None:
     """Kills the oldest process of a program that has the run's name in a word; the trainer's readers are younger."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if program.encode() in words and any(folder.name.encode() in word for word in words):
-            found.append(int(entry.name))
+    found = (it for it, words in rig.in_pods() if program in words and any(folder.name in word for word in words))
     os.kill(min(found), signal.SIGKILL)
 
 
@@ -50,33 +51,144 @@ def newest(place: Tools, trial: str) -> str:
     return str(max(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])["metadata"]["name"])
 
 
-def test_no_epoch_is_lost_or_doubled_whatever_happens_to_a_trial(
-    running: Services, db: DbManager, site: Site, runs: Path
-) -> None:
-    """At the end the DB manager has each epoch of the run directory once, with its time and its value."""
-    place = running.tools
-    _, trial = begin(place, site, tries=9)
-    folder = runs / NAME / trial
+@dataclass
+class Chaos:
+    """What happens to one trial and to all that it needs."""
 
-    def collector() -> None:
-        kill(folder, "katib.services")
-        delete(place, newest(place, trial))
+    place: Tools
+    db: DbManager
+    katib: Webhook
+    trial: str
+    folder: Path
 
-    def programs() -> None:
+    def pod(self) -> str:
+        return newest(self.place, self.trial)
+
+    def failing(self, disturb: Callable[[], object]) -> None:
+        """Costs the trial one of its tries.
+
+        The controller manager is killed once it has counted the try: its successor knows nothing of the 10, 20, 40 …
+        seconds that it waits before the next.
+        """
+
+        def failed(found: Object) -> int:
+            return int(found.get("status", {}).get("failed", 0))
+
+        before = failed(self.place.cluster.get(JOB, self.trial) or {})
+        disturb()
+        self.place.first(JOB, "", lambda found: found["metadata"]["name"] == self.trial and failed(found) > before)
+        rig.restart("kube-controller-manager")
+
+    def trainer(self) -> None:
+        """Kills the trainer four times in a row, as soon as there is one."""
+        for _ in range(4):
+            self.failing(partial(as_soon_as_it_runs, lambda: kill(self.folder, "trainer")))
+
+    def collector(self) -> None:
+        """Kills the collector, and deletes the pod, whose trainer has none any more."""
+        kill(self.folder, SERVICES)
+        delete(self.place, self.pod())
+
+    def services(self) -> None:
+        """Kills the suggestion and the early-stopping process of every search here, but no collector."""
+        ends = ([SERVICES], [f"{SERVICES}.suggestion", "--db-manager"])
+        for process in [process for process, words in rig.in_pods() if words[2:4] in ends]:
+            os.kill(process, signal.SIGKILL)
+
+    def controller(self) -> None:
+        """Deletes the pod while Katib's controller is away, without whose webhook there is no next pod."""
+        self.katib.away = True
+        last = self.pod()
+        delete(self.place, last)
+        refused = lambda found: self.trial in str(found) and "failed calling webhook" in str(found)  # noqa: E731
+        self.place.first(EVENT, "", refused)
+        self.katib.away = False
+
+    def force(self) -> None:
+        """Deletes the pod so that nothing of it can save."""
+        self.failing(lambda: delete(self.place, self.pod(), "--force", "--grace-period=0"))
+
+    def power(self) -> None:
+        """Ends all that runs on the node at once."""
+        self.failing(rig.cut_power)
+
+    def programs(self) -> None:
+        """Kills the node's programs, one after the other, and the DNS; pods stay."""
         for program in ("containerd", "kubelet", "kube-controller-manager"):
             rig.restart(program)
         rig.kubectl("-n", "kube-system", "delete", "pod", "-l", "k8s-app=kube-dns", "--grace-period=1", "--wait=false")
 
-    disturbances: list[Callable[[], object]] = [programs, lambda: kill(folder, "trainer"), collector]
+
+def as_soon_as_it_runs(disturb: Callable[[], object]) -> None:
+    """Disturbs a process once there is one."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            disturb()
+            return
+        except (ValueError, ProcessLookupError):
+            time.sleep(0.2)
+    raise AssertionError(f"there was no such process within {PATIENCE:.0f} s")
+
+
+def require_each_epoch_once(db: DbManager, folder: Path, *, least: int) -> None:
+    """Raises AssertionError where the DB manager's rows are not the run directory's epochs, by time and value."""
+    history = json.loads((folder / "summary.json").read_text())["history"]
+    rows = sorted((time, float(value)) for time, _, value in db.rows[folder.name])
+    assert rows == [(record["time"], round(record[METRIC], 4)) for record in history][: len(rows)]
+    assert len(rows) >= least
+
+
+def test_no_epoch_is_lost_or_doubled_whatever_happens_to_a_trial(
+    running: Services, db: DbManager, katib: Webhook, site: Site, runs: Path
+) -> None:
+    """At the end the DB manager has each epoch of the run directory once, with its time and its value."""
+    place = running.tools
+    _, trial = begin(place, site, tries=20)
+    chaos = Chaos(place, db, katib, trial, runs / NAME / trial)
+    disturbances = (
+        chaos.programs, chaos.trainer, chaos.collector, chaos.services, chaos.controller, chaos.force, chaos.power,
+    )  # fmt: skip
     for disturb in disturbances:
-        db.wait_for(trial, len(db.values(trial)) + MORE, PATIENCE)
+        db.wait_for(trial, len(db.values(trial)) + 1, PATIENCE)
         disturb()
-    db.wait_for(trial, len(db.values(trial)) + MORE, PATIENCE)
-    last = newest(place, trial)
+    db.wait_for(trial, len(db.values(trial)) + 1, PATIENCE)
+    last = chaos.pod()
     evict(place, last)
     place.kubectl("wait", "--for=delete", f"pod/{last}", "--timeout=300s")
-    history = json.loads((folder / "summary.json").read_text())["history"]
-    rows = sorted((time, float(value)) for time, _, value in db.rows[trial])
-    expected = [(record["time"], round(record[METRIC], 4)) for record in history]
-    assert rows == expected[: len(rows)]
-    assert len(rows) >= MORE * (len(disturbances) + 1)
+    require_each_epoch_once(db, chaos.folder, least=len(disturbances) + 1)
+
+
+def test_a_trial_ends_while_the_api_server_and_the_db_manager_are_away_beside_another_search(
+    running: Services, db: DbManager, katib: Webhook, site: Site, runs: Path, image: str
+) -> None:
+    """Both searches train; after the return the ended one has all of its epochs in the database, the other goes on."""
+    place = running.tools
+    services.start(place, OTHER, image)
+    collector = lambda trial: services.collector(image, place, trial.partition("-")[0], trial)  # noqa: E731
+    katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
+    _, lasting = begin(place, site)
+    _, ending = begin(place, site, epochs=SHORT, name=OTHER)
+    for trial in (lasting, ending):
+        db.wait_for(trial, 1, PATIENCE)
+    summary = runs / OTHER / ending / "summary.json"
+    with rig.api_server_away():
+        db.away()
+        before = len(db.values(lasting))
+        assert state(summary) == "running"
+        end = time.monotonic() + PATIENCE
+        while state(summary) != "finished":
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    db.back()
+    place.kubectl("wait", "--for=condition=Complete", f"job/{ending}", "--timeout=300s")
+    require_each_epoch_once(db, summary.parent, least=SHORT)
+    db.wait_for(lasting, before + 1, PATIENCE)
+    pod = newest(place, lasting)
+    delete(place, pod)
+    require_each_epoch_once(db, runs / NAME / lasting, least=before + 1)
+
+
+def state(summary: Path) -> str:
+    """Returns what a run's summary says that it does."""
+    return str(json.loads(summary.read_text())["state"])

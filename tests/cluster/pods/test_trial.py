@@ -13,6 +13,7 @@ from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
 from tests.cluster.tools import Tools
+from tests.cluster.webhook import Webhook
 
 
 def test_trial_runs_to_its_end_with_one_metric_line_an_epoch(place: Tools, site: Site, runs: Path) -> None:
@@ -52,13 +53,15 @@ def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
 
 
 def test_pause_saves_and_frees_the_node_and_resume_continues(
-    place: Tools, site: Site, runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Tools, site: Site, runs: Path, katib: Webhook, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    katib, trial = begin(place, site)
-    first = katib.pod(trial)["metadata"]["name"]
+    """Katib's controller is away meanwhile; without its webhook there is no next pod until it is back."""
+    search, trial = begin(place, site)
+    first = search.pod(trial)["metadata"]["name"]
     wait_for_line(place, first, f" {METRIC}=")
     file = tmp_path / "site.yaml"
     file.write_text(yaml.safe_dump(site.model_dump()))
+    katib.away = True
     assert main(["pause", NAME, "--site", str(file), "--yes"]) == 0
     left = place.cluster.list(POD, f"{TRIAL_LABEL}={trial}")
     assert not {pod["status"]["phase"] for pod in left} & {"Pending", "Running"}
@@ -66,7 +69,8 @@ def test_pause_saves_and_frees_the_node_and_resume_continues(
     # A pause that has outlasted the deadline: Kubernetes ends a Job that is resumed with no more than that.
     place.cluster.merge(JOB, trial, {"spec": {"activeDeadlineSeconds": 2}})
     assert main(["resume", NAME, "--site", str(file), "--yes"]) == 0
-    second = katib.pod(trial, after=first)["metadata"]["name"]
+    katib.away = False
+    second = search.pod(trial, after=first)["metadata"]["name"]
     place.cluster.merge(JOB, trial, {"spec": {"activeDeadlineSeconds": 3600}})
     wait_for_line(place, second, "resumes epoch")
     capsys.readouterr()

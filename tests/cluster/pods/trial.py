@@ -12,13 +12,15 @@ EPOCHS = 300
 """More than any of these trials reaches: an epoch takes a fraction of a second."""
 
 
-def begin(tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = "") -> tuple[Katib, str]:
+def begin(
+    tools: Tools, site: Site, epochs: int = EPOCHS, tries: int = 3, finished: str = "", name: str = NAME
+) -> tuple[Katib, str]:
     """Applies the demo's search and creates a trial of it with short segments, after a finished one for each letter."""
-    tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=NAME, epochs=epochs, trials=9))
-    katib = shortened(Katib(tools, NAME), tries)
+    tools.cluster.apply(EXPERIMENT, manifest(site, "demo", name=name, epochs=epochs, trials=9))
+    katib = shortened(Katib(tools, name), tries)
     for letter in finished:
-        katib.state(katib.trial(f"{NAME}-{letter}", job=False), "Succeeded", 50)
-    return katib, katib.trial(f"{NAME}-a1b2c3d4")
+        katib.state(katib.trial(f"{name}-{letter}", job=False), "Succeeded", 50)
+    return katib, katib.trial(f"{name}-a1b2c3d4")
 
 
 def shortened(katib: Katib, tries: int = 3) -> Katib:
