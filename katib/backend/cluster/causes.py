@@ -128,7 +128,7 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
     if job is None:
         return Cause("Katib has not created its Job yet")
     if job.suspended:
-        if job.queued:
+        if job.queue:
             return Cause("waits in its Kueue queue", "kubectl get workloads shows its position")
         return Cause("paused", "make resume")
     if not pods:

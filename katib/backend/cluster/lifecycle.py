@@ -62,11 +62,12 @@ def activity(cluster: Cluster, search: Search, *, ending: bool = False) -> Activ
     trials = [read_trial(item) for item in cluster.list(TRIAL, selector)]
     active = frozenset(trial.name for trial in trials if not trial.finished)
     jobs = [job for job in map(read_job, cluster.list(JOB, selector)) if job.name in active and not job.finished]
-    queued = [job for job in jobs if job.queued]
+    queued = next((job for job in jobs if job.queue), None)
     if queued and not ending:
         raise ClusterError(
-            f"job '{queued[0].name}' is admitted by Kueue, which would undo this; stop its queue instead:"
-            ' kubectl patch localqueue NAME --type merge -p \'{"spec":{"stopPolicy":"HoldAndDrain"}}\''
+            f"job '{queued.name}' is admitted by Kueue, which would undo this; its queue pauses all that it admits:"
+            f" kubectl -n {cluster.namespace} patch localqueue {queued.queue} --type merge -p"
+            ' \'{"spec":{"stopPolicy":"HoldAndDrain"}}\', and resumes it with "None" there'
         )
     return Activity(search, active, tuple(jobs))
 
@@ -130,7 +131,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
         while True:
             current = find_search(cluster, search.name)
             jobs = activity(cluster, current, ending=True).jobs
-            waiting = [job for job in jobs if job.queued and job.suspended]
+            waiting = [job for job in jobs if job.queue and job.suspended]
             for job in jobs:
                 if _end(cluster, job.name):
                     say(
@@ -256,9 +257,9 @@ def _end(cluster: Cluster, job: str) -> bool:
     try:
         item = cluster.get(JOB, job)
         view = read_job(item) if item else None
-        if view is None or (view.deadline == 1 and (view.queued or not view.suspended)):
+        if view is None or (view.deadline == 1 and (view.queue or not view.suspended)):
             return False
-        cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, **({} if view.queued else {"suspend": False})}})
+        cluster.merge(JOB, job, {"spec": {"activeDeadlineSeconds": 1, **({} if view.queue else {"suspend": False})}})
     except AbsentError:
         return False
     return True

@@ -74,7 +74,8 @@ class Job:
     """The uid of its Trial."""
     suspended: bool
     suspended_since: datetime | None
-    queued: bool
+    queue: str
+    """The queue of Kueue that admits it; empty where none does."""
     failed: int
     reason: str
     """Why the Job failed as a whole, such as DeadlineExceeded."""
@@ -246,7 +247,7 @@ def read_job(item: Object) -> Job:
         owner=owner_of(item),
         suspended=bool(item["spec"].get("suspend")),
         suspended_since=instant(conditions.get("Suspended", {}).get("lastTransitionTime")),
-        queued=QUEUE_LABEL in labels_of(item),
+        queue=labels_of(item).get(QUEUE_LABEL, ""),
         failed=status.get("failed") or 0,
         reason=conditions.get("Failed", {}).get("reason", ""),
         finished="Complete" in conditions or "Failed" in conditions,

@@ -181,6 +181,7 @@ def test_a_trial_ends_while_the_api_server_and_the_db_manager_are_away_beside_an
             assert time.monotonic() < end
             time.sleep(0.2)
     db.back()
+    rig.restart("kube-controller-manager")  # which by now asks for the API server every half minute only
     place.kubectl("wait", "--for=condition=Complete", f"job/{ending}", "--timeout=300s")
     require_each_epoch_once(db, summary.parent, least=SHORT)
     db.wait_for(lasting, before + 1, PATIENCE)
