@@ -56,6 +56,8 @@ class CorpusCheck:
     """Unix time in s."""
     data_dir: str
     """Where the corpus lay."""
+    mixtures: dict[str, int]
+    """Those of each subset."""
     found: tuple[Found, ...]
 
     def __str__(self) -> str:
@@ -78,10 +80,15 @@ def corpus_line(out: Path, fingerprint: str, data: str = "") -> str:
 
 def copied_line(out: Path, place: str) -> str:
     """Returns the same for the corpus at a `place` of a cluster, by the folder on this machine that it is a copy of."""
+    return str(find_copied(out, place) or _unchecked(_copies(out).get(place, "")))
+
+
+def find_copied(out: Path, place: str) -> CorpusCheck | None:
+    """Returns the latest check of the folder that the corpus at `place` is a copy of; None where there is none."""
     data = _copies(out).get(place, "")
     checks = (find_check(out, file.stem) for file in (out / FOLDER).glob("*-*.json"))
     of_folder = [check for check in checks if check and data and check.data_dir == data]
-    return str(max(of_folder, key=lambda check: check.checked)) if of_folder else _unchecked(data)
+    return max(of_folder, key=lambda check: check.checked, default=None)
 
 
 def note_copy(out: Path, place: str, data: Path) -> None:

@@ -1,17 +1,17 @@
 """Reads a spec, the short YAML per model that says what is searched (katib/specs/), into a frozen `Spec`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from katib.defects import hyphenated, spelled
+from katib.defects import defects, hyphenated, spelled
 from katib.document import Image, Strict, load
 from katib.errors import ManifestError, SpecError, nearest
 from katib.ranges import Range, Value, text_of
 from katib.spec_command import RUN_DIR, WORD, WORDED, Command, Metric, command_problems, placeholders
-from katib.spec_parts import Algorithm, Architecture, Baseline, EarlyStopping, Setting
+from katib.spec_parts import Algorithm, Architecture, Baseline, EarlyStopping, Setting, Stage, require_ascending
 from katib.stop_settings import CONFIGURATIONS, ETA, IN_SPEC, NEEDED, PROMOTE, RUNGS, default_rungs, rungs, settings_of
 from katib.trainer_contract import METRIC
 from katib.untrusted import clean
@@ -21,6 +21,9 @@ ALL = "all"
 SERIES = ("convtasnet", "dprnn", "sepformer", "spmamba")
 SPECS = Path(__file__).parent / "specs"
 ENDINGS = (".yaml", ".yml")
+TRAIN_LIMIT, WARM_START = "train_limit", "warm_start"
+LEARNING = ("bayesianoptimization", "tpe", "multivariate-tpe")
+"""The algorithms with the setting warm_start."""
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Word = Annotated[str, spelled(rf"({WORD})?", WORDED)]
@@ -66,6 +69,8 @@ class Spec(Strict):
     early_stopping: EarlyStopping
     baseline: Baseline | None = None
     next_phase: Architecture | None = None
+    stages: list[Stage] = Field(default_factory=list)
+    """Searches one after the other, on more and more mixtures; none: one search on what `fixed` says."""
     search: dict[str, Range] = Field(min_length=1)
     first_suggestions: list[dict[str, Value]] = Field(default_factory=list)
     fixed: dict[str, Setting] = Field(default_factory=dict)
@@ -102,6 +107,7 @@ class Spec(Strict):
             raise ValueError("prior is a key of each range in search; remove it from algorithm.settings")
         self._require_points()
         self._require_one_trainer()
+        self._require_stages()
         return self
 
     def _require_one_trainer(self) -> None:
@@ -128,6 +134,24 @@ class Spec(Strict):
         field = self.next_phase.field if self.next_phase else None
         for problem in command_problems(self.command, self.search, self.fixed, field):
             raise ValueError(problem)
+
+    def _require_stages(self) -> None:
+        """Raises ValueError for stages that do not grow, or whose later ones could not learn from the earlier."""
+        if not self.stages:
+            return
+        require_ascending(self.stages)
+        if self.command is not None:
+            raise ValueError("stages: they limit the mixtures of a model of ours, which a command does not take")
+        for part in ("search", "fixed"):
+            if TRAIN_LIMIT in getattr(self, part):
+                raise ValueError(f"{part}.{TRAIN_LIMIT}: each of the stages has its own; remove it there")
+        if self.algorithm.name not in LEARNING:
+            raise ValueError(
+                f"stages: the algorithm {self.algorithm.name} learns nothing from an earlier stage; take"
+                f" {', '.join(LEARNING[:-1])} or {LEARNING[-1]}"
+            )
+        if WARM_START in self.algorithm.settings:
+            raise ValueError(f"algorithm.settings.{WARM_START}: each stage learns from the one before; remove it")
 
     def _require_stop_rule(self) -> None:
         """Raises ValueError for a wrong or missing setting of the stop rule, and for one that no training reaches."""
@@ -171,6 +195,42 @@ class Spec(Strict):
             if texts in seen:
                 raise ValueError(f"{where} it stands there twice, and no point is tried twice")
             seen.append(texts)
+
+
+def stage_name(name: str, number: int) -> str:
+    """Returns the name of a stage's experiment, by its number from 1."""
+    return f"{name}-{number}"
+
+
+def stage_of(spec: Spec, number: int, carried: Sequence[Mapping[str, Value]] = ()) -> Spec:
+    """Returns the search of a stage of `spec`, by its number from 1; it tries the `carried` points first.
+
+    Raises SpecError where its name would be too long.
+    """
+    stage = spec.stages[number - 1]
+    name, fixed, settings = stage_name(spec.name, number), dict(spec.fixed), dict(spec.algorithm.settings)
+    if stage.train_limit != "all":
+        fixed[TRAIN_LIMIT] = stage.train_limit
+    if number > 1:
+        settings[WARM_START] = stage_name(spec.name, number - 1)
+    trials = stage.trials or spec.trials
+    data = spec.model_dump() | {"name": name, "stages": [], "fixed": fixed, "trials": trials}
+    data["hours_per_run"] = stage.hours_per_run or spec.hours_per_run
+    if stage.train_limit != "all":
+        # It was trained on the whole corpus.
+        data["baseline"] = None
+    data["algorithm"] = {"name": spec.algorithm.name, "settings": settings}
+    data["max_failed_trials"] = min(spec.max_failed_trials, trials)
+    data["first_suggestions"] = [dict(point) for point in carried or spec.first_suggestions][:trials]
+    try:
+        return Spec.model_validate(data)
+    except ValidationError as cause:
+        raise SpecError(f"{spec.name}: stage {number}: {defects(cause, Spec)}") from None
+
+
+def stages_of(spec: Spec) -> list[Spec]:
+    """Returns the searches of a spec before any has begun: its stages, or itself where it has none."""
+    return [stage_of(spec, number) for number in range(1, len(spec.stages) + 1)] or [spec]
 
 
 def specs() -> list[str]:

@@ -2,8 +2,10 @@
 
 import math
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 from statistics import mean
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -79,6 +81,27 @@ class Baseline(Strict):
     def mean(self) -> float:
         """Mean over the seeds, in dB."""
         return mean(self.seeds.values())
+
+
+class Stage(Strict):
+    """A search of its own on so many mixtures of the corpus, or all; what it leaves out is that of the spec."""
+
+    train_limit: Annotated[int, Field(ge=1)] | Literal["all"]
+    trials: Annotated[int, Field(ge=1)] | None = None
+    hours_per_run: Annotated[float, Field(gt=0)] | None = None
+
+
+def require_ascending(stages: Sequence[Stage]) -> None:
+    """Raises ValueError unless there are two stages or more, and each has more mixtures than the one before."""
+    sizes = [math.inf if stage.train_limit == "all" else stage.train_limit for stage in stages]
+    if len(sizes) == 1:
+        raise ValueError("stages: there is one only; name two or more, or write fixed: {train_limit: …} instead")
+    for number, (before, size) in enumerate(pairwise(sizes), 2):
+        if size <= before:
+            raise ValueError(
+                f"stages: stage {number} has {stages[number - 1].train_limit} mixtures, not more than the one before;"
+                " order them from few to all"
+            )
 
 
 class Architecture(Strict):

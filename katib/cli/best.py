@@ -13,6 +13,7 @@ from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import next_step, nothing_to_go_by
 from katib.conclude.remarks import remarks
 from katib.conclude.selection import candidates, seed_noise
+from katib.conclude.stages import begun_stage
 from katib.report.candidates import print_candidates
 from katib.spec import search_name
 from katib.terminal import print_words
@@ -26,8 +27,8 @@ def best(
     as_json: Json = False,
 ) -> int:
     """Prints the candidates of EXPERIMENT: the estimated mean over seeds, beside what its trial has reached."""
-    name = search_name(experiment)
-    table = trial_table(where.backend, name)
+    backend = where.backend
+    table = trial_table(backend, begun_stage(backend, experiment) or search_name(experiment))
     noise = seed_noise(table)
     found = candidates(table, top, noise)
     if as_json:

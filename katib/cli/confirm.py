@@ -12,6 +12,7 @@ from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, plan_confirmation
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
+from katib.conclude.stages import begun_stage
 from katib.report.confirmation import print_outcome, print_plan, record
 from katib.spec import search_name
 
@@ -33,8 +34,8 @@ def confirm(
 
     The same command resumes it, and says how far it is; with --json it starts nothing.
     """
-    name, wanted, to_beat = search_name(experiment), seeds_of(seeds), values_by_seed(baseline)
-    backend = where.backend
+    backend, wanted, to_beat = where.backend, seeds_of(seeds), values_by_seed(baseline)
+    name = begun_stage(backend, experiment) or search_name(experiment)
     spec = command_spec(experiment)
     named = declared(where, spec, experiment) if spec else None
     if spec and to_beat is None and spec.baseline:

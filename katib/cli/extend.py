@@ -12,6 +12,7 @@ from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.extension import base_of, plan_extension, require_going_on
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
+from katib.conclude.stages import begun_stage
 from katib.report.extension import print_outcome, print_plan, record
 from katib.spec import search_name
 
@@ -33,7 +34,8 @@ def extend(
     The checkpoints of the search stay as they are. The same command resumes it, and says how far it is; with --json it
     starts nothing.
     """
-    name, backend = search_name(experiment), where.backend
+    backend = where.backend
+    name = begun_stage(backend, experiment) or search_name(experiment)
     named = None
     if spec := command_spec(experiment):
         require_going_on(spec)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from katib.backend.local.backend import LocalBackend
+from katib.backend.local.corpus import mixtures
 from katib.backend.local.devices import gpus
 from katib.backend.local.ending import Halt
 from katib.backend.local.launch import launcher
@@ -18,6 +20,7 @@ from katib.check.manifest import require_sound
 from katib.cli._bundles import Changes, bundled
 from katib.cli.options import Notify, Out, SiteFile, Slots, Trackers, Yes, trackers_of
 from katib.cli.searches import confirm
+from katib.conclude.stages import due, require_mixtures
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
@@ -56,9 +59,10 @@ def local(
 
     told, tracked = None if notify is None else recipient(notify), trackers_of(trackers)
     if _is_manifest(search):
-        manifest, source = _read(Path(search), changes.overrides, site), search
+        manifest, source, then = _read(Path(search), changes.overrides, site), search, ""
     else:
-        manifest, source = _rendered(search, changes.overrides, site), f"the Experiment of {search}"
+        manifest, then = _rendered(search, changes.overrides, site, data, out)
+        source = f"the Experiment of {search}"
     command = None if source == search else f"python -m katib render {search} | python -m katib check -"
     require_sound(manifest, source, command)
     start = replace(launcher(load_experiment(manifest, source), data, out, slots), trackers=tracked)
@@ -73,7 +77,9 @@ def local(
     if not is_begun(start) and (found := pace(start)) is not None:
         _ask(f"{found}; PRESET=debug trains a small model", yes)
     halt = run(start, manifest, told)
-    return _close(out, start.experiment.name, halt)
+    code = _close(out, start.experiment.name, halt)
+    print_words("" if halt else then)
+    return code
 
 
 def _is_manifest(search: str) -> bool:
@@ -96,9 +102,14 @@ def _ask(cost: str, yes: bool) -> None:
     confirm("Start it?", yes)
 
 
-def _rendered(model: str, overrides: Overrides, site: Path | None) -> str:
-    """Returns the manifest in a form that suits this machine."""
-    return render(load_spec(model), here(load_site(site)), overrides, model)
+def _rendered(model: str, overrides: Overrides, site: Path | None, data: Path | None, out: Path) -> tuple[str, str]:
+    """Returns the manifest in a form that suits this machine, and what follows where another stage does."""
+    spec = load_spec(model)
+    wanted = due(LocalBackend(out), spec, overrides)
+    if spec.stages and data is not None:
+        require_mixtures(spec, mixtures(data), model)
+    print_words(wanted.note)
+    return render(wanted.spec, here(load_site(site)), wanted.overrides, model), wanted.then
 
 
 def here(site: Site) -> Site:

@@ -17,7 +17,7 @@ from katib.errors import SepsweepError
 from katib.manifest.object import Manifest
 from katib.report.provenance import corpus_of
 from katib.site import load_site, with_gpus
-from katib.spec import Spec, load_spec, models
+from katib.spec import Spec, load_spec, models, stages_of
 from katib.table.origin import fits
 from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
@@ -36,7 +36,7 @@ def plan(
 ) -> None:
     """Shows what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     site = load_site(where.site)
-    specs = [load_spec(one) for one in models(model)]
+    specs = [search for one in models(model) for search in stages_of(load_spec(one))]
     tables = _tables(where.backend, specs)
     unit = next((found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU")
     estimate = planned(

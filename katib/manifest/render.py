@@ -94,6 +94,10 @@ class Overrides:
 def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str = "") -> str:
     """Returns the Katib v1beta1 Experiment of `spec`, which `word` names, on `site`; same input, same text."""
     overrides = overrides or Overrides()
+    if spec.stages:
+        raise SpecError(
+            f"{file_of(spec, word)}: its stages are searches of their own; make local or make deploy runs them"
+        )
     annotations = _annotations(spec, overrides, own=is_path(word))
     source, spec = file_of(spec, word), overrides.apply(spec)
     site = with_gpus(site, spec.gpus)

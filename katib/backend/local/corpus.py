@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from katib.errors import FolderError
-from katib.trainer_contract import NOTE, Flags, run_trainer
+from katib.trainer_contract import NOTE, Flags, program, run_trainer
+from katib.untrusted import parse_json
 
 EARLIER = (
     "its trials are of an earlier version of the trainer, which identified a corpus by its tables, not its mixtures"
@@ -27,6 +28,19 @@ def fingerprint(python: Sequence[str], env: Mapping[str, str], data_dir: Path) -
     if answer.code or not corpus:
         raise FolderError(f"--data: {answer.problem if answer.code else 'the trainer gave no answer'}")
     return corpus
+
+
+def mixtures(data_dir: Path) -> int:
+    """Returns how many mixtures the corpus in `data_dir` has to train.
+
+    Raises FolderError with the trainer's last message where it refuses the corpus.
+    """
+    command = [*program(), "fingerprint", Flags.DATA_DIR, str(data_dir), "--json"]
+    answer = run_trainer(command, relayed=(str(data_dir), NOTE))
+    try:
+        return int(parse_json(answer.output)["mixtures"]["train"])
+    except (ValueError, KeyError, TypeError):
+        raise FolderError(f"--data: {answer.problem}") from None
 
 
 def of_tables(data: Path) -> str:
