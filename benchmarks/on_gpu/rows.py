@@ -9,9 +9,15 @@ import torch
 
 from benchmarks.measure import Load
 
-MODELS = ("convtasnet", "dprnn", "sepformer", "spmamba")
-PUBLISHED = {"convtasnet": (16, "bf16"), "dprnn": (16, "bf16"), "sepformer": (2, "bf16"), "spmamba": (1, "fp32")}
+PUBLISHED = {
+    "convtasnet": (16, "bf16"),
+    "dprnn": (16, "bf16"),
+    "sepformer": (2, "bf16"),
+    "spmamba": (1, "fp32"),
+    "dpmamba": (1, "fp32"),
+}
 """Mixtures of a step and precision, as in katib/specs/, which a machine without pydantic cannot read."""
+MODELS = tuple(PUBLISHED)
 
 
 @dataclass(frozen=True, kw_only=True)
