@@ -85,6 +85,7 @@ CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
         "curriculum": ("auto", *CURRICULA),
         "validation_variants": VARIANTS,
         "variants": VARIANTS,
+        "metrics": ("sdr", "sd_sdr", "pesq", "stoi", "estoi"),
         "device": ("auto", "cpu", "cuda", "cuda:N"),
     }
 )

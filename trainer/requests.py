@@ -52,6 +52,10 @@ class Evaluate:
     variants: tuple[str, ...] = ()
     """Variants to evaluate. Default: each that a mixture can show."""
 
+    metrics: tuple[str, ...] = ()
+    """Further metrics, each with its improvement over the mixture: sdr, sd_sdr (scale-dependent), pesq (narrow band),
+    stoi, estoi. The last three take the packages of the extra `metrics`."""
+
     limit: int | None = None
     """Score only this many mixtures, the first that fit. Default: all."""
 

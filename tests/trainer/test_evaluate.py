@@ -19,7 +19,8 @@ from tests.tiny_corpus import FOLDERS, write_subset
 from tests.trainer.training import Training
 from trainer.__main__ import main
 from trainer.data.sampling import Excerpt
-from trainer.inference.evaluate import Score, _batches, bootstrap, summarize
+from trainer.inference.evaluate import _batches
+from trainer.inference.scores import Score, bootstrap, summarize
 from trainer.inference.separator import load_separator, separate_long
 
 

@@ -2,32 +2,28 @@
 
 Each mixture is scored in every variant that it can show, by the SI-SNR of the best assignment, as in validation. Unlike
 there, the whole mixture is scored, as in published figures, unless a segment is requested; always in fp32 and without
-padding. The confidence intervals are percentiles of means over mixtures drawn with replacement, from a fixed seed.
-
-References:
-    Efron and Tibshirani 1993, "An introduction to the bootstrap", chapter 13.
+padding. `--metrics` adds those of quality.py.
 """
 
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
 import soundfile
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer.data.mixing import VARIANTS, fitting
+from trainer.data.mixing import fitting
 from trainer.data.readers.corpora import FINGERPRINT, open_subset
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE, Subset
 from trainer.data.sampling import Excerpt, loader, select
 from trainer.device import find_device
 from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
+from trainer.inference.quality import check_packages, qualities
+from trainer.inference.scores import CONFIDENCE, RESAMPLES, SEED, Result, Score, summarize, table
 from trainer.inference.separator import Separator, load_separator
 from trainer.metric_line import say
 from trainer.requests import Evaluate
@@ -36,49 +32,14 @@ from trainer.training.losses import aligned, gains, pit_si_snr, si_snr
 from trainer.training.memory import is_out_of_memory
 from trainer.training.stop import Stopped, StopRequest
 
-CONFIDENCE, RESAMPLES, SEED = 0.95, 10_000, 0
 USUAL_SAMPLES = 4 * SAMPLE_RATE
 """Samples of a mixture of the usual length."""
 REPORT = "evaluation.json"
 
 
-@dataclass(frozen=True)
-class Mean:
-    """Mean over mixtures in dB, and the ends of its confidence interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @staticmethod
-    def of(values: Sequence[float]) -> "Mean":
-        """Returns the mean of one value per mixture, with its interval."""
-        return Mean(float(np.mean(values)), *bootstrap(np.asarray(values)))
-
-
-@dataclass(frozen=True)
-class Result:
-    """The scores of the mixtures of one variant, or of all mixtures."""
-
-    mixtures: int
-    si_snr: Mean
-    improvement: Mean
-
-
-@dataclass(frozen=True)
-class Score:
-    """The score of a mixture in one variant, in dB."""
-
-    row: int
-    """Number of the mixture in the subset, from 0."""
-    variant: str
-    si_snr: float
-    improvement: float
-    """Improvement over the unprocessed mixture."""
-
-
 def evaluate(request: Evaluate) -> int:
     """Evaluates the checkpoint, writes the folder, prints the table, and returns the exit code. Raises TrainerError."""
+    check_packages(request.metrics)
     stop = StopRequest()
     device = find_device(request.device)
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
@@ -113,44 +74,10 @@ def evaluate(request: Evaluate) -> int:
     seconds = request.segment_seconds
     say(
         f"scored: the first {seconds:g} s of each mixture" if seconds else "scored: each mixture as a whole",
-        *_table(results),
+        *table(results),
         f"{out}: {REPORT}, and mixture, targets and separated speakers of {request.wavs} mixtures per variant",
     )
     return 0
-
-
-def summarize(scores: Sequence[Score]) -> dict[str, Result]:
-    """Returns the results by variant, and under `all` those of the mixtures, each with the mean of its variants.
-
-    The mixtures are what is drawn at random, not their variants.
-    """
-    results = {}
-    for variant in VARIANTS:
-        if of_variant := [score for score in scores if score.variant == variant]:
-            results[variant] = _result([[score] for score in of_variant])
-    by_row = sorted(scores, key=lambda score: score.row)
-    return results | {"all": _result([list(group) for _, group in groupby(by_row, key=lambda score: score.row)])}
-
-
-def bootstrap(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Returns the ends of the confidence interval of the mean of `values` [N]."""
-    draw, size = np.random.default_rng(SEED), len(values)
-    # In steps, so that the drawn indices take only some megabytes.
-    step = max(1, 1_000_000 // size)
-    means = [
-        values[draw.integers(size, size=(min(step, RESAMPLES - first), size))].mean(1)
-        for first in range(0, RESAMPLES, step)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
-
-
-def _result(mixtures: Sequence[Sequence[Score]]) -> Result:
-    return Result(
-        len(mixtures),
-        Mean.of([float(np.mean([score.si_snr for score in scores])) for scores in mixtures]),
-        Mean.of([float(np.mean([score.improvement for score in scores])) for scores in mixtures]),
-    )
 
 
 def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Path) -> Iterator[Score]:
@@ -174,7 +101,8 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
                 if excerpt.row.index in chosen:
                     _write_wavs(folder, excerpt, audio.mixtures[index], audio.targets[index], levelled[index])
                 gained = float(after[index] - before[index])
-                yield Score(excerpt.row.index, variant, float(after[index]), gained)
+                metrics = qualities(request.metrics, audio.mixtures[index], audio.targets[index], levelled[index])
+                yield Score(excerpt.row.index, variant, float(after[index]), gained, metrics)
 
 
 def _batches(excerpts: Sequence[Excerpt], frames: int, size: int) -> list[list[Excerpt]]:
@@ -224,24 +152,13 @@ def _write(
         "subset": request.subset,
         "segment_seconds": request.segment_seconds,
         "interval": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "seed": SEED},
-        "results": {name: asdict(result) for name, result in results.items()},
-        "scores": [asdict(score) for score in scores],
+        "results": {name: result.to_dict() for name, result in results.items()},
+        "scores": [score.to_dict() for score in scores],
     }
     try:
         file.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     except ValueError as error:
         raise DataError(f"{data_dir}: a score is not a number; the corpus or the checkpoint contains NaN") from error
-
-
-def _table(results: dict[str, Result]) -> list[str]:
-    def cell(mean: Mean, sign: str) -> str:
-        return f"{mean.mean:{sign}6.2f} dB [{mean.low:{sign}.2f}, {mean.high:{sign}.2f}]"
-
-    return [
-        f"{name:<4} {result.mixtures:>6} mixtures  SI-SNR {cell(result.si_snr, '')}  "
-        f"improvement {cell(result.improvement, '+')}"
-        for name, result in results.items()
-    ]
 
 
 def corpus_of(run_dir: Path) -> Path:
