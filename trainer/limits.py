@@ -84,6 +84,7 @@ CHOICES: Mapping[str, Collection[str]] = MappingProxyType(
         "model": MODELS,
         "curriculum": ("auto", *CURRICULA),
         "validation_variants": VARIANTS,
+        "validate": VARIANTS,
         "variants": VARIANTS,
         "metrics": ("sdr", "sd_sdr", "pesq", "stoi", "estoi"),
         "device": ("auto", "cpu", "cuda", "cuda:N"),

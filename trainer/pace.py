@@ -22,6 +22,7 @@ from trainer.data.sampling import select
 from trainer.device import find_device
 from trainer.training.checkpoint import new_session
 from trainer.training.gradients import Gradients
+from trainer.training.validation import Validation
 
 LONG_ENOUGH = 1.5
 """A step of this many seconds ends the search for a longer excerpt."""
@@ -51,12 +52,11 @@ def pace(request: Pace) -> int:
     # The last stage has all variants; an epoch before it may have fewer mixtures.
     variants = training.stages.variants(request.epochs, corpus.train.shown)
     trained = select(corpus.train, variants, training.train_limit)
-    shown = training.validation_variants or corpus.validation.whole
-    validated = select(corpus.validation, shown, training.validation_limit)
+    validated = [rows for _, rows in Validation(training, corpus.validation).rows]
     longest = round(training.segment_seconds * SAMPLE_RATE)
     step, estimate = _seconds_per_sample(request, longest)
-    seconds = step * _samples(trained, longest) + estimate * _samples(validated, longest)
-    print(json.dumps(asdict(EpochEstimate(str(device), len(trained), len(validated), seconds))))
+    seconds = step * _samples(trained, longest) + estimate * sum(_samples(rows, longest) for rows in validated)
+    print(json.dumps(asdict(EpochEstimate(str(device), len(trained), sum(map(len, validated)), seconds))))
     return 0
 
 

@@ -35,6 +35,11 @@ class Recipe:
     """Only mixtures count whose loss, minus their SI-SNR in dB, is above this; SpeechBrain's recipes have -30. Default:
     all count."""
 
+    validate: tuple[str, ...] | None = None
+    """Variants that decide: val_si_snr is over them, as if they were all of --validation-variants. The others of these,
+    by default each that a mixture can show, are recorded each epoch, with each mixture once more in one of them.
+    Default: all of --validation-variants decide."""
+
 
 DEFAULTS: Mapping[str, object] = MappingProxyType({field.name: field.default for field in fields(Recipe)})
 

@@ -142,9 +142,10 @@ def _separate(folder: Path, place: Path) -> str:
 
 
 def _variants(config: Path) -> list[str]:
-    """Returns the variants that the trial was validated on."""
+    """Returns the variants that decided the trial's validation."""
     try:
-        found = read_json(config)["validation_variants"]
+        settings = read_json(config)
+        found = settings.get("validate") or settings["validation_variants"]
     except (OSError, ValueError, KeyError, TypeError):
         return []
     return list(filter(_is_variant, found)) if isinstance(found, list) else []

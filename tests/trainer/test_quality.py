@@ -91,7 +91,9 @@ def test_pesq_and_stoi_are_those_of_their_packages() -> None:
             np.mean([metric(signal.numpy(), target.numpy()) for signal, target in zip(signals, targets, strict=True)])
             for signals in (estimates, mixture.expand(2, -1))
         )
-        assert found[name] == Quality(pytest.approx(after), pytest.approx(after - before))
+        given = found[name]
+        assert given is not None
+        assert (given.value, given.improvement) == pytest.approx((after, after - before))
         assert after == pytest.approx(RECORDED[name], abs=1e-3)
 
 

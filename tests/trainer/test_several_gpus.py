@@ -26,7 +26,7 @@ from trainer.training.group import DATA, MEMORY, OTHER, failure
 from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, given
 
-SHORT = ("--epochs", "2")
+SHORT = ("--epochs", "2", "--validate", "SER", "SE")
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from trainer.config import Run
 from trainer.data.readers.corpora import Corpus
-from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader, select, validation_batches
+from trainer.data.sampling import WHOLE, Batch, Excerpt, Share, loader
 from trainer.device import made_with
 from trainer.errors import DataFaultError, StorageError
 from trainer.metric_line import metric_line, say
@@ -36,6 +37,7 @@ from trainer.training.rates import after_epoch, warming_up
 from trainer.training.run_directory import RunDirectory
 from trainer.training.scores import Scores, means
 from trainer.training.stop import Stopped, StopRequest
+from trainer.training.validation import Validation
 
 EXAMPLES = 3
 """Validation mixtures that the tracker gets as sound."""
@@ -97,12 +99,12 @@ class Fit:
                 raise Stopped
             return si_snr(batch.mixtures.unsqueeze(1).expand_as(batch.targets), batch.targets).mean(1)
 
-        return self._over_validation(score).mean
+        return self._over_validation(score, self._validation()[:1]).mean
 
     def examples(self, count: int) -> list[Signals]:
         """Returns the first `count` validation mixtures as the model separates them now."""
         self.session.model.eval()
-        batches = [[excerpt] for batch in self._validation() for excerpt in batch][:count]
+        batches = [[excerpt] for batch in self._validation()[0] for excerpt in batch][:count]
         with torch.inference_mode():
             return [
                 separated(excerpt.variant, batch, self.gradients.estimate(batch.mixtures)[0])
@@ -131,7 +133,7 @@ class Fit:
         """Trains on the training set once, or on what a stopped process left of it."""
         partial = self.session.progress.partial
         batches = epoch_of(self.run.training, self.corpus.train, epoch)
-        validating = sum(map(len, self._validation()))
+        validating = sum(map(len, chain(*self._validation())))
         self.heartbeat.train(epoch, started, batches, partial, validating=validating, lr=self.session.lr)
         self.session.model.train()
         saved = waiting = time.monotonic()
@@ -206,10 +208,11 @@ class Fit:
             return pit_si_snr(self.gradients.estimate(batch.mixtures), batch.targets)
 
         self.session.model.eval()
-        scores = self._over_validation(score)
+        scores = self._over_validation(score, self._validation())
         self.heartbeat.validated()
-        if not math.isfinite(scores.mean):
-            raise diverged(self.session, self.session.progress.epoch, "validation", str(scores.mean))
+        for value in (scores.mean, *scores.variants.values()):
+            if not math.isfinite(value):
+                raise diverged(self.session, self.session.progress.epoch, "validation", str(value))
         return scores
 
     def _validate_average(self, own: Scores, kept: list[Kept], started: float) -> Scores:
@@ -253,27 +256,21 @@ class Fit:
             with averaged(session.model, kept):
                 self.tracker.best_epoch(lambda: self.examples(EXAMPLES))
 
-    def _over_validation(self, score: Callable[[Batch], Tensor]) -> Scores:
-        """Returns the mean over the validation set of `score`, which returns [B] for a batch."""
-        batches = self._validation()
-        own: list[list[float]] = []
-        share = batches[self.group.share.rank :: self.group.share.size]
-        self.heartbeat.validate(self.session.progress.epoch, len(share), own)
-        with torch.inference_mode():
-            for batch in self._load(share):
-                scored = score(batch).double()
-                own.append([scored.sum().item(), *scored.tolist()])
-        return means(batches, self.group.interleaved(own))
+    def _over_validation(self, score: Callable[[Batch], Tensor], sets: Sequence[list[list[Excerpt]]]) -> Scores:
+        """Returns the means over the validation of `score`, which returns [B] for a batch; the first set decides."""
+        share, done, found = self.group.share, list[list[float]](), list[Scores]()
+        own = [batches[share.rank :: share.size] for batches in sets]
+        self.heartbeat.validate(self.session.progress.epoch, sum(map(len, own)), done)
+        for batches, part in zip(sets, own, strict=True):
+            with torch.inference_mode():
+                for batch in self._load(part):
+                    scored = score(batch).double()
+                    done.append([scored.sum().item(), *scored.tolist()])
+            found.append(means(batches, self.group.interleaved(done[len(done) - len(part) :])))
+        return Scores(found[0].mean, dict(sorted(chain(*(one.variants.items() for one in found)))))
 
-    def _validation(self) -> list[list[Excerpt]]:
-        training, subset = self.run.training, self.corpus.validation
-        variants = training.validation_variants or subset.whole
-        return validation_batches(
-            select(subset, variants, training.validation_limit),
-            variants,
-            frames=self._frames,
-            batch_size=self.run.rows,
-        )
+    def _validation(self) -> list[list[list[Excerpt]]]:
+        return Validation(self.run.training, self.corpus.validation).batches(self.run.rows)
 
     def _load(
         self, batches: Sequence[Sequence[Excerpt]], workers: int | None = None, share: Share = WHOLE

@@ -18,7 +18,7 @@ from trainer.data.readers.corpora import Corpus, open_corpus
 from trainer.data.readers.oddities import oddities
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE
-from trainer.data.sampling import select, worker_fault
+from trainer.data.sampling import worker_fault
 from trainer.device import find_device, made_with
 from trainer.errors import (
     ConfigError,
@@ -46,6 +46,7 @@ from trainer.training.run_directory import RunDirectory, hold, spent_seconds
 from trainer.training.setup import gradients_of, set_up_torch
 from trainer.training.stop import Stopped, StopRequest
 from trainer.training.takeover import taken_over
+from trainer.training.validation import Validation
 
 MADE_WITH = "made with: "
 """The beginning of the line that names versions and corpus, for those who have only the output."""
@@ -261,8 +262,7 @@ def _check_rows(run: Run, corpus: Corpus) -> None:
 
     Each epoch of training has mixtures, since every mixture can show C.
     """
-    if variants := run.training.validation_variants:
-        select(corpus.validation, variants, run.training.validation_limit, "--validation-variants")
+    _ = Validation(run.training, corpus.validation).rows
 
 
 def _identity(training: Training, corpus: Corpus) -> dict[str, object]:
@@ -271,4 +271,7 @@ def _identity(training: Training, corpus: Corpus) -> dict[str, object]:
     The corpus is not identified by its path, because it may be moved.
     """
     values = departures(asdict(training)) | {"curriculum": training.curriculum_name, "corpus": corpus.fingerprint()}
-    return values | {"validation_variants": list(training.validation_variants or corpus.validation.whole)}
+    validation = Validation(training, corpus.validation)
+    shown = training.validation_variants or (*validation.deciding, *validation.beside)
+    values |= {"validate": list(training.validate)} if training.validate else {}
+    return values | {"validation_variants": list(shown)}
