@@ -42,6 +42,9 @@ EVALUATED = ("val", "test")
 """The subsets of a corpus that a network may have been evaluated on."""
 WANDB_ADDRESS = "wandb/url"
 PROCESS_ID = "trainer.pid"
+METRIC_UNITS = {"sdr": "dB", "sd_sdr": "dB", "pesq": "MOS", "stoi": "", "estoi": ""}
+"""The metrics that `python -m trainer evaluate --metrics` takes, with their units."""
+
 SCORES = "evaluation.json"
 """What `python -m trainer evaluate` writes beside its WAV files."""
 LARGEST_MODEL = 2 << 30

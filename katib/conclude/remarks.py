@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from katib.budget.remaining import hours_left, planned_trials
 from katib.manifest.gpu_hours import spent
 from katib.manifest.object import Manifest
+from katib.table.evaluation import sentences
 from katib.table.trial_table import TrialTable
 from katib.text import count, roughly, with_unit
 from katib.trial import WITHOUT_RESULT
@@ -42,6 +43,8 @@ def remarks(table: TrialTable, *, metrics: bool = False) -> Iterator[str]:
         yield f"{name}: {line}"
     if metrics:
         yield from _missing(table)
+    if table.best is not None and table.folder is not None:
+        yield from (f"{table.best.trial}: {line}" for line in sentences(table.folder / table.best.trial))
 
 
 def too_many_failures(table: TrialTable) -> str:

@@ -146,7 +146,7 @@ def _variants(config: Path) -> list[str]:
     try:
         settings = read_json(config)
         found = settings.get("validate") or settings["validation_variants"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
     return list(filter(_is_variant, found)) if isinstance(found, list) else []
 

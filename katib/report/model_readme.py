@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from katib.table.evaluation import ALL, cells, mixtures, results_of, sentence
 from katib.text import markdown_text
 from katib.trainer_contract import METRIC, UNIT, is_own
 from katib.untrusted import clean, finite
@@ -43,7 +44,9 @@ def lines(
     yield f"{_word(trial)}{origin}, trained with Sepsweep."
     yield ""
     yield from (f"- {line}" for line in (*_validation(summary), *_evaluations(scores)))
-    yield from ("", "## Files", "", "| file | what it is |", "|---|---|")
+    yield ""
+    yield from _by_variant(scores)
+    yield from ("## Files", "", "| file | what it is |", "|---|---|")
     yield from (f"| {file} | {markdown_text(what)} |" for file, what in files.items())
     yield from ("", USE, "")
     if is_own(str(settings["model"])):
@@ -74,18 +77,26 @@ def _validation(summary: Mapping[str, object]) -> Iterator[str]:
 
 
 def _evaluations(scores: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
-    """Yields the mean score over all mixtures of each evaluation."""
+    """Yields the mean scores over all mixtures of each evaluation."""
     for subset, evaluation in scores.items():
-        results = evaluation.get("results")
-        result = results.get("all") if isinstance(results, dict) else None
-        mean = result.get("si_snr") if isinstance(result, dict) else None
-        numbers = [finite(mean.get(key)) for key in ("mean", "low", "high")] if isinstance(mean, dict) else [None]
-        if isinstance(result, dict) and None not in numbers:
-            value, low, high = (float(number or 0) for number in numbers)
-            yield (
-                f"evaluation on {subset}: SI-SNR {value:.2f} {UNIT} [{low:.2f}, {high:.2f}] over"
-                f" {_word(result.get('mixtures'))} mixtures"
-            )
+        if line := sentence(subset, results_of(evaluation).get(ALL, {})):
+            yield line
+
+
+def _by_variant(scores: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """Yields a table for each evaluation that has more than one result: variants below each other."""
+    for subset, evaluation in scores.items():
+        results = results_of(evaluation)
+        if len(results) < 2:
+            continue
+        names = list(dict.fromkeys(name for result in results.values() for name in cells(result)))
+        yield from (f"## Scores on {subset}", "", f"| variant | mixtures | {' | '.join(names)} |")
+        yield "|---" * (len(names) + 2) + "|"
+        for variant, result in results.items():
+            found = cells(result)
+            texts = [_word(variant), mixtures(result), *(found.get(name, "–") for name in names)]
+            yield f"| {' | '.join(texts)} |"
+        yield ""
 
 
 def _word(value: object) -> str:

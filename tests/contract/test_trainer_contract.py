@@ -12,8 +12,9 @@ from katib import trainer_contract as contract
 from katib.trainer_flags import trainer
 from trainer import errors, run_files, tracking
 from trainer.command_line import VERBS
-from trainer.inference import as_onnx, evaluate
+from trainer.inference import as_onnx, evaluate, quality
 from trainer.inference.export import FORMS
+from trainer.limits import CHOICES
 from trainer.requests import Export
 from trainer.tracking import reporter
 from trainer.training import checkpoint, continuation, fit, room, train
@@ -33,6 +34,11 @@ def test_each_flag_is_one_of_the_trainer() -> None:
 def test_modules_can_be_started() -> None:
     for module in (contract.CORPUS_MODULE, contract.PACK_MODULE, contract.AUDIT_MODULE):
         assert find_spec(module) is not None
+
+
+def test_metrics_are_those_that_evaluate_takes() -> None:
+    assert contract.METRIC_UNITS == quality.UNITS
+    assert list(CHOICES["metrics"]) == list(quality.UNITS)
 
 
 def test_files_are_those_that_a_run_writes() -> None:

@@ -13,6 +13,7 @@ from katib.backend.local.backend import LocalBackend
 from katib.backend.local.table import read_table
 from katib.errors import ResultError
 from katib.report.model_folder import choose
+from katib.report.summary import summary_notes
 from katib.table.trial_table import TrialTable
 from katib.trainer_contract import damage
 from tests.verbs import katib
@@ -43,7 +44,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for subset, epoch in (("test", 7), ("val", 6)):
             (run / f"evaluation-{subset}").mkdir()
             scores = {"mean": 2.5, "low": 2.25, "high": 2.75}
-            evaluation = {"checkpoint": "best", "epoch": epoch, "results": {"all": {"mixtures": 9, "si_snr": scores}}}
+            pesq = {"mixtures": 8, "value": {"mean": 2.125, "low": 2, "high": 3}, "improvement": scores}
+            odd = {
+                "|<b>\x1b[31m": {"value": scores},
+                "stoi": {"value": {"mean": 0.9, "low": None, "high": 1}},
+                "sdr": 3,
+            }
+            results = {
+                "SER": {"mixtures": 5, "si_snr": scores, "metrics": {"pesq": pesq} | odd},
+                "C": {"mixtures": 4, "si_snr": scores, "improvement": scores},
+                "R": 7,
+                "all": {"mixtures": 9, "si_snr": scores, "metrics": {"pesq": pesq}},
+            }
+            evaluation = {"checkpoint": "best", "epoch": epoch, "results": results}
             (run / f"evaluation-{subset}" / "evaluation.json").write_text(json.dumps(evaluation))
     return runs
 
@@ -78,7 +91,10 @@ def test_the_best_trials_model_comes_home_and_is_a_network_in_three_lines(made: 
     readme = (home / "README.md").read_text()
     assert f"# convtasnet, {best}" in readme
     assert "epoch 7 of 20: val_si_snr 3.00 dB (SER " in readme
-    assert "SI-SNR 2.50 dB [2.25, 2.75] over 9 mixtures" in readme
+    assert "evaluation on test: SI-SNR 2.50 dB [2.25, 2.75], PESQ 2.12 MOS [2.00, 3.00] over 9 mixtures" in readme
+    assert "| C | 4 | 2.50 dB [2.25, 2.75] | – | 2.50 dB [2.25, 2.75] |" in readme
+    assert "\x1b" not in readme
+    assert "<b>" not in readme.lower()
     assert katib("fetch", f"{made}/{NAME}/{best}", "--to", str(again)).returncode == 0
     assert (again / "best.pt").read_bytes() == (home / "best.pt").read_bytes()
     for words in (("--top", "2"), ("--trial", second)):
@@ -87,6 +103,15 @@ def test_the_best_trials_model_comes_home_and_is_a_network_in_three_lines(made: 
     network = load(home)
     assert network(torch.randn(3, 4001)).shape == (3, 2, 4001)
     assert not network.training
+
+
+def test_results_and_report_say_what_the_best_trial_was_evaluated_to(made: Path) -> None:
+    """The evaluation of the best epoch's weights, in one line; that of an earlier epoch is not one of theirs."""
+    best = table(made).rows[0].trial
+    done = katib("results", NAME, "--out", str(made))
+    line = f"{best}: evaluation on test: SI-SNR 2.50 dB [2.25, 2.75], PESQ 2.12 MOS [2.00, 3.00] over 9 mixtures"
+    assert [f"note: {line}"] == [one for one in done.stderr.splitlines() if "evaluation" in one]
+    assert line in summary_notes(table(made))
 
 
 def test_what_cannot_be_fetched_is_one_line(made: Path, tmp_path: Path) -> None:
