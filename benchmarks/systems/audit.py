@@ -45,7 +45,7 @@ def voice(draw: np.random.Generator) -> Signal:
         shape = sum(np.exp(-(((hertz - centre) / 120) ** 2)) for centre in draw.uniform(200, 3500, 2))
         found[start : start + length] = np.fft.irfft(spectrum * shape, length) * np.hanning(length)
         start += length + int(draw.integers(0, 1600))
-    return 0.03 * found / np.sqrt(np.mean(found**2))
+    return 0.03 / float(np.sqrt(np.mean(found**2))) * found
 
 
 def copied(signal: Signal, draw: np.random.Generator) -> Signal:
@@ -53,8 +53,8 @@ def copied(signal: Signal, draw: np.random.Generator) -> Signal:
     shift = int(draw.integers(-RATE, RATE + 1))
     moved = np.zeros(FRAMES)
     moved[max(0, shift) : FRAMES + min(0, shift)] = signal[max(0, -shift) : FRAMES - max(0, shift)]
-    noise = draw.normal(size=FRAMES) * np.sqrt(np.mean(moved**2)) * 10 ** (-30 / 20)
-    return (moved + noise) * draw.uniform(0.5, 1.5)
+    noise = float(np.sqrt(np.mean(moved**2))) * 10 ** (-30 / 20) * draw.normal(size=FRAMES)
+    return float(draw.uniform(0.5, 1.5)) * (moved + noise)
 
 
 def write_corpus(root: Path, train: int, val: int) -> None:
