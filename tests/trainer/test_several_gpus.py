@@ -21,7 +21,7 @@ from trainer.command_line import parse
 from trainer.config import Run
 from trainer.data.sampling import Share, select
 from trainer.errors import TrainerError
-from trainer.training import fit, train
+from trainer.training import epoch, train
 from trainer.training.group import DATA, MEMORY, OTHER, failure
 from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, given
@@ -104,7 +104,7 @@ def test_no_signal_leaves_a_process_or_changes_the_result(
         assert time.monotonic() < end
         time.sleep(0.05)
     with monkeypatch.context() as patched:
-        patched.setattr(fit, "select", lambda *given: os.kill(os.getpid(), signal.SIGTERM) or select(*given))
+        patched.setattr(epoch, "select", lambda *given: os.kill(os.getpid(), signal.SIGTERM) or select(*given))
         assert training.here(run_dir, *SHORT, "--gpus", "2") == 143
     assert not children(os.getpid())
     assert state(run_dir)["progress"]["partial"]["batches"] == 1
