@@ -1,5 +1,6 @@
-"""Shows how far a copy is: in one line of a terminal that is replaced, or a line each minute elsewhere."""
+"""Shows that long work goes on: in one line of a terminal that is replaced, or a line each minute elsewhere."""
 
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -7,6 +8,47 @@ from katib.terminal import Output, output, say
 from katib.text import duration
 
 TERMINAL_SECONDS, PIPE_SECONDS = 0.5, 60.0
+
+
+class StillAtWork:
+    """Says how long something takes that says nothing itself, until its context ends."""
+
+    def __init__(self, what: str, out: Output | None = None) -> None:
+        self._what, self._out = what, out or output()
+        self._started = time.monotonic()
+        self._end, self._lock = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._repeat, daemon=True)
+
+    def __enter__(self) -> "StillAtWork":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self._clear()
+
+    def note(self, text: str) -> None:
+        """Shows a sentence."""
+        with self._lock:
+            self._clear()
+            say(text)
+
+    def _repeat(self) -> None:
+        while not self._end.wait(TERMINAL_SECONDS if self._out.live else PIPE_SECONDS):
+            line = f"{self._what}, {duration(time.monotonic() - self._started)}"
+            with self._lock:
+                if self._out.live:
+                    self._clear()
+                    self._out.console.file.write(line[: self._out.size.columns - 1])
+                    self._out.console.file.flush()
+                else:
+                    say(line)
+
+    def _clear(self) -> None:
+        if self._out.live:
+            self._out.console.file.write("\r\x1b[K")
+            self._out.console.file.flush()
 
 
 @dataclass

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from katib.cli._progress import StillAtWork
 from katib.cli.options import SiteFile, Yes
 from katib.cli.searches import confirm
 from katib.install import images as builder
@@ -44,4 +45,5 @@ def images(
     for image in wanted:
         builder.build(tool, image, arguments)
     if push:
-        builder.publish(tool, wanted, site, say)
+        with StillAtWork("pushes") as work:
+            builder.publish(tool, wanted, site, work.note)

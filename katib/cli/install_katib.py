@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from katib.cli._progress import StillAtWork
 from katib.cli.options import Context, Yes
 from katib.cli.searches import confirm
 from katib.install.katib import install, prepare
@@ -23,5 +24,6 @@ def install_katib(
     where = f"{installation.server}, in namespace {installation.namespace}"
     print(f"install: {installation.objects} objects of {folder} on {where}")
     confirm("Apply?", yes)
-    install(installation, say)
+    with StillAtWork("installs") as work:
+        install(installation, work.note)
     say("installed; next: kubectl apply -k k8s/base, then make doctor")

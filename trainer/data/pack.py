@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import zlib
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -23,6 +22,7 @@ from trainer.data.readers.packed import DTYPES, ENTRY, MAGIC, PREFIX, PackedSubs
 from trainer.data.readers.seen import FORGETFUL, Memory, memory
 from trainer.data.readers.subset import KIND_NAMES, SAMPLE_RATE, SCALE
 from trainer.data.readers.wav import WavSubset
+from trainer.data.working import Progress, shown
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
 from trainer.metric_line import say
 
@@ -40,10 +40,6 @@ class Pack:
 
 class _NotExactError(Exception):
     """16 bits do not hold the samples exactly."""
-
-
-Progress = Callable[[str, int, int], None]
-"""Receives the current activity, the mixtures done, and the mixtures in all."""
 
 
 def _ignore(what: str, done: int, total: int) -> None:
@@ -144,20 +140,6 @@ def _is_whole(path: Path, fingerprint: str, progress: Progress) -> bool:
     return packed.fingerprint() == fingerprint
 
 
-@contextlib.contextmanager
-def _bar(name: str) -> Iterator[Progress]:
-    """Yields a progress bar of subset `name` on a terminal, and nothing elsewhere."""
-    if not sys.stdout.isatty():
-        yield _ignore
-        return
-    # The image of the cluster has no rich, and no terminal.
-    from rich.progress import Progress as Bar
-
-    with Bar(transient=True) as bar:
-        task = bar.add_task(f"{name}: reads the sound", total=None)
-        yield lambda what, done, total: bar.update(task, description=f"{name}: {what}", completed=done, total=total)
-
-
 def main(argv: list[str]) -> int:
     """Runs the command line `argv`, without the program's name, and returns the exit code."""
     try:
@@ -169,7 +151,7 @@ def main(argv: list[str]) -> int:
             list_files(request.data_dir, "train")
             raise ConfigError(f"--data-dir {request.data_dir}: has none of {', '.join(SUBSETS)}")
         for name in names:
-            with _bar(name) as progress:
+            with shown(name) as progress:
                 made = pack(request.data_dir, name, out, memory(say), progress)
             path = pack_path(out, name)
             say(f"{'packed' if made else 'already there, intact'}: {path}, {path.stat().st_size / 1e6:.0f} MB")

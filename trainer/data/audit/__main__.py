@@ -16,6 +16,7 @@ from trainer.data.audit.sounds import SIGNALS, Finding, Sounds, faults
 from trainer.data.readers.corpora import SUBSETS, has_files, list_files
 from trainer.data.readers.packed import pack_path
 from trainer.data.readers.subset import SAMPLE_RATE, Samples
+from trainer.data.working import Progress, shown
 from trainer.errors import DataError, TrainerError
 from trainer.text import count, one_line
 
@@ -47,7 +48,7 @@ class Audit:
     """Folder that keeps the result, under the fingerprint of the corpus."""
 
 
-def audit(root: Path) -> tuple[dict[str, int], list[Finding]]:
+def audit(root: Path, progress: Progress = lambda what, done, total: None) -> tuple[dict[str, int], list[Finding]]:
     """Returns the mixtures in each subset of the corpus in `root`, and all findings. Raises DataError."""
     names = [name for name in SUBSETS if has_files(root, name) or pack_path(root, name).exists()]
     if not names:
@@ -59,6 +60,7 @@ def audit(root: Path) -> tuple[dict[str, int], list[Finding]]:
     marks: list[twins.Landmarks] = []
     for sounds in subsets:
         for index in range(len(sounds)):
+            progress(f"{sounds.name}: reads the sound", index, len(sounds))
             try:
                 mixture = sounds.read(index)
             except DataError as error:
@@ -124,7 +126,8 @@ def main(argv: list[str]) -> int:
     """Runs the command line `argv`, without the program's name; returns 1 where something is wrong with the corpus."""
     try:
         request = read(Audit, argv, "python -m trainer.data.audit")
-        sizes, findings = audit(request.data_dir)
+        with shown(errors=True) as progress:
+            sizes, findings = audit(request.data_dir, progress)
         if request.records is not None:
             keep(request.records, request.data_dir, sizes, findings)
     except TrainerError as error:

@@ -5,10 +5,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.progress import Progress
-
 from trainer.command_line import read
 from trainer.data.corpus.build import Settings, build
+from trainer.data.working import shown
 from trainer.errors import ConfigError, TrainerError
 
 
@@ -46,15 +45,9 @@ def main(argv: list[str]) -> int:
         speech = str(corpus.speech.absolute()) if corpus.speech else None
         settings = Settings(mixtures=corpus.mixtures, seconds=corpus.seconds, seed=corpus.seed, speech=speech)
         print(f"corpus {corpus.out}: speech from {speech or 'eSpeak NG voices (Polish)'}", flush=True)
-        with Progress(disable=not sys.stdout.isatty()) as bar:
-            # Before the first mixture the voices speak, or recordings are listed, which takes an unknown time.
-            task = bar.add_task("recordings" if speech else "voices", total=None)
-            made = build(
-                corpus.out,
-                settings,
-                corpus.jobs,
-                lambda done, total: bar.update(task, description="mixtures", completed=done, total=total),
-            )
+        with shown() as progress:
+            progress("recordings" if speech else "voices", 0, 0)
+            made = build(corpus.out, settings, corpus.jobs, progress)
     except TrainerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -9,8 +9,8 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,6 +25,7 @@ from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_
 from trainer.data.readers.corpora import SUBSETS
 from trainer.data.readers.polsess import FOLDERS
 from trainer.data.readers.subset import SAMPLE_RATE
+from trainer.data.working import Progress
 from trainer.errors import ConfigError, DataError
 from trainer.text import count
 
@@ -74,8 +75,8 @@ class Task:
     groups: list[Speakers]
 
 
-def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int], None]) -> bool:
-    """Writes the corpus to `out`, as a whole or not at all; `progress` takes the mixtures done and in all.
+def build(out: Path, settings: Settings, jobs: int, progress: Progress) -> bool:
+    """Writes the corpus to `out`, as a whole or not at all; `progress` takes what is done.
 
     Returns False where it exists already. Raises ConfigError where `out` is something else, and DataError for bad
     recordings.
@@ -95,7 +96,11 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
     try:
         if not groups:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as speaking:
-                speaking.submit(voices.record, folder / VOICES).result()
+                speech = speaking.submit(voices.record, folder / VOICES)
+                while wait([speech], timeout=1.0).not_done:
+                    spoken = sum(1 for _ in (folder / VOICES).glob("*/*/speech.wav"))
+                    progress("voices speak", spoken, len(voices.voices()))
+                speech.result()
             groups = [recordings.speakers(folder / VOICES / name) for name in voices.REGISTERS]
         tasks = list(_tasks(folder, settings, [_divided(group, settings.seed) for group in groups]))
         for subset in SUBSETS:
@@ -105,7 +110,7 @@ def build(out: Path, settings: Settings, jobs: int, progress: Callable[[int, int
             rows: dict[str, list[dict[str, str]]] = {subset: [] for subset in SUBSETS}
             for done, (task, row) in enumerate(zip(tasks, pool.map(make, tasks, chunksize=4), strict=True), 1):
                 rows[task.subset].append(row)
-                progress(done, len(tasks))
+                progress("mixtures", done, len(tasks))
         for subset in SUBSETS:
             _write_csv(folder / subset / f"corpus_{out.name}_{subset}_final.csv", rows[subset])
         (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=2) + "\n")
