@@ -123,20 +123,20 @@ control := $(if $(wildcard $(RUN)),$(RUN),$(CONTROL))
 
 $(CONTROL): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	@echo "installs the packages into $(VENV): about 0.5 GB, once, without the trainer's" >&2
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[figures]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e .
 	@touch $@
 
 $(RUN): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	@echo "installs the packages into $(VENV): about 6 GB, once, which takes minutes" >&2
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[figures,trainer,corpus]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus]'
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[figures,trainer,corpus,services,dev]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,services,dev]'
 	@touch $@
 
 $(BENCH): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[figures,trainer,corpus,bench]'
+	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,bench]'
 	@touch $@
 
 # --- this machine ------------------------------------------------------------------------------------------------------

@@ -187,13 +187,13 @@ def test_help_fits_a_terminal_of_100_columns_and_begins_with_what_comes_first() 
 @pytest.mark.parametrize(
     ("words", "extras"),
     [
-        (["plan"], ".[figures]"),
-        (["results", "EXPERIMENT=x"], ".[figures]"),
-        (["deploy", "MODEL=dprnn"], ".[figures]"),
-        (["confirm", "EXPERIMENT=x", "CLUSTER=1"], ".[figures]"),
-        (["confirm", "EXPERIMENT=x"], ".[figures,trainer,corpus]"),
-        (["local", "MODEL=demo"], ".[figures,trainer,corpus]"),
-        (["demo"], ".[figures,trainer,corpus]"),
+        (["plan"], "."),
+        (["results", "EXPERIMENT=x"], "."),
+        (["deploy", "MODEL=dprnn"], "."),
+        (["confirm", "EXPERIMENT=x", "CLUSTER=1"], "."),
+        (["confirm", "EXPERIMENT=x"], ".[trainer,corpus]"),
+        (["local", "MODEL=demo"], ".[trainer,corpus]"),
+        (["demo"], ".[trainer,corpus]"),
     ],
 )
 def test_a_target_that_trains_nothing_installs_no_trainer(words: list[str], extras: str, project: Path) -> None:

@@ -92,11 +92,10 @@ def test_a_search_with_a_trainer_of_ones_own_needs_no_torch(home: Path, tmp_path
     assert "next: sepsweep report quadratic · sepsweep results quadratic · sepsweep ui quadratic" in done.stdout
     table = sepsweep(home, tmp_path, "results", "quadratic", "--format", "csv").stdout
     assert len(table.splitlines()) == 5
-    # Its figures are drawn by the script in the wheel: Plotly's package is none of what it requires.
     assert sepsweep(home, tmp_path, "report", "quadratic").returncode == 0
-    assert "plotly.js v" in (tmp_path / "runs/quadratic/report.html").read_text()
-    assert not list(home.parent.glob("packages/plotly*"))
-    assert "MIT" in next(home.glob("lib/*/site-packages/katib/templates/plotly.LICENSE.txt")).read_text()
+    report = (tmp_path / "runs/quadratic/report.html").read_text()
+    assert report.count('<svg xmlns="http://www.w3.org/2000/svg" class="drawn') >= 8
+    assert len(report) < 1_000_000
 
 
 def test_verbs_work_in_an_empty_folder_with_the_specs_and_the_site_of_the_wheel(home: Path, tmp_path: Path) -> None:

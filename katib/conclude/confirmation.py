@@ -18,7 +18,7 @@ from katib.conclude.follow_up import find, search_manifest
 from katib.conclude.plan import FollowUpPlan, Group
 from katib.conclude.remarks import differences, progress, remarks
 from katib.conclude.selection import SEED, Candidate, candidates
-from katib.conclude.verdict import Verdict, judge
+from katib.conclude.verdict import Rival, Verdict, judge
 from katib.errors import ResultError, SepsweepError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
@@ -167,22 +167,29 @@ def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
     values = plan.values(table)
     for index, group in enumerate(plan.groups):
         if set(values[index]) - set(plan.seen):
-            return judge(
+            rest = [place for place in range(len(values)) if place != index]
+            found = judge(
                 group.configuration,
                 values[index],
-                others=[one for place, one in enumerate(values) if place != index],
+                others=[values[place] for place in rest],
                 baseline=plan.baseline,
                 seen=plan.seen,
                 direction=table.identity.direction,
                 metric=table.identity.measure,
             )
+            rivals = (Rival(plan.groups[place].configuration, values[place]) for place in rest)
+            return replace(found, others=tuple(rivals))
     return None
 
 
 def keep(runs: Path, experiment: str, verdict: Verdict) -> Path:
     """Writes the verdict into the search's folder. Raises FolderError where it cannot be written."""
     path = runs / experiment / VERDICT
-    write_whole(path, [json.dumps(verdict_record(verdict), indent=2), "\n"])
+    others = [
+        {"configuration": dict(one.configuration), "seeds": {str(seed): value for seed, value in one.seeds.items()}}
+        for one in verdict.others
+    ]
+    write_whole(path, [json.dumps(verdict_record(verdict) | {"others": others}, indent=2), "\n"])
     return path
 
 
@@ -203,11 +210,19 @@ def verdict_record(verdict: Verdict) -> dict[str, object]:
 def _read(record: dict[str, Any]) -> Verdict:
     seeds = {key: {int(seed): value for seed, value in record[key].items()} for key in _BY_SEED}
     numbers = {key: math.nan if record[key] is None else record[key] for key in _NUMBERS}
-    texts = {clean(name): clean(value) for name, value in record["configuration"].items()}
-    found = checked(Verdict, record | seeds | numbers | {"configuration": texts})
+    others = tuple(
+        {"configuration": _texts(one["configuration"]), "seeds": {int(key): one["seeds"][key] for key in one["seeds"]}}
+        for one in record.get("others", [])
+    )
+    own = {"configuration": _texts(record["configuration"]), "others": others}
+    found = checked(Verdict, record | seeds | numbers | own)
     if not found.seeds:
         raise ValueError("a verdict on no run")
     return replace(found, sentence=clean(found.sentence))
+
+
+def _texts(record: Mapping[str, str]) -> dict[str, str]:
+    return {clean(name): clean(value) for name, value in record.items()}
 
 
 _BY_SEED = ("seeds", "baseline")

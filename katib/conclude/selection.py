@@ -58,7 +58,7 @@ def candidates(table: TrialTable, n: int = 3, noise: Noise | None = None) -> lis
     failed one counts as the lower quartile of the others and is no candidate; a running one does not count. `noise` is
     `seed_noise(table)` by default.
     """
-    groups = _configurations(table)
+    groups = configurations_of(table)
     noise = noise or seed_noise(table)
     sign = table.identity.direction.sign
     belief = _belief(table, groups, noise)
@@ -95,11 +95,11 @@ def seed_noise(table: TrialTable) -> Noise | None:
     """
     from katib.search.bayes import noise_prior, surrogate
 
-    groups = _configurations(table)
+    groups = configurations_of(table)
     found = _repeated(table, groups)
     if found is not None:
         return found
-    space, observed = _space(table), _observed(table, groups)
+    space, observed = space_of(table), observations_of(table, groups)
     if len(observed.values) < FEWEST_TO_FIT:
         return None
     if exact := noise_prior(space, observed):
@@ -129,7 +129,8 @@ def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> No
     return replace(moderated(repeats, prior), source=source)
 
 
-def _configurations(table: TrialTable) -> dict[Key, list[TrialRow]]:
+def configurations_of(table: TrialTable) -> dict[Key, list[TrialRow]]:
+    """Returns the trials by configuration."""
     groups: dict[Key, list[TrialRow]] = {}
     for row in table.rows:
         key = tuple((name, text) for name, text in row.assignments.items() if name != SEED)
@@ -157,7 +158,7 @@ def _belief(
 
     from katib.search.bayes import surrogate
 
-    space, observed = _space(table), _observed(table, groups)
+    space, observed = space_of(table), observations_of(table, groups)
     points = {key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))}
     if not points:
         return {}
@@ -169,7 +170,7 @@ def _belief(
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
 
 
-def _observed(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
+def observations_of(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":
     """Returns the trials as the Gaussian process takes them."""
     from katib.search.observations import observe
 
@@ -178,10 +179,10 @@ def _observed(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "O
         for key, rows in groups.items()
         for row in rows
     ]
-    return observe(_space(table), past, (), table.identity.direction)
+    return observe(space_of(table), past, (), table.identity.direction)
 
 
-def _space(table: TrialTable) -> Space:
+def space_of(table: TrialTable) -> Space:
     """Returns the space of the manifest; where the table has lost it, the one that the values of most trials span."""
     axes: Sequence[Parameter] = parameters_of(table.identity.spec, table.identity.name)
     if not axes and table.rows:

@@ -50,6 +50,8 @@ class Verdict:
     """The seeds that the difference is measured on."""
     outcome: Outcome = "unknown"
     """What the interval says; unknown without a baseline."""
+    others: tuple["Rival", ...] = ()
+    """The other candidates; empty where an earlier version has kept the verdict."""
 
     @property
     def heading(self) -> str:
@@ -60,6 +62,14 @@ class Verdict:
     def mean(self) -> float:
         """The mean over all seeds."""
         return fmean(self.seeds.values())
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Another candidate of the search, with the values of its complete runs by seed."""
+
+    configuration: Mapping[str, str]
+    seeds: Mapping[int, float]
 
 
 _HEADINGS: Mapping[Outcome, str] = {

@@ -100,10 +100,11 @@ def rect(
     *,
     radius: float = 0,
     tip: str = "",
+    **more: Attribute,
 ) -> str:
     """Returns a filled rectangle; one that would have no area has a pixel."""
     sides: dict[str, Attribute] = {"x": x, "y": y, "width": max(width, 0.5), "height": max(height, 0.5)}
-    return element("rect", _marked(f"bar {kind}", trial, tip) | sides | {"rx": radius or None})
+    return element("rect", _marked(f"bar {kind}", trial, tip) | sides | {"rx": radius or None} | more)
 
 
 def rug(x: float, y: float, kind: str = "", trial: str = "", *, length: float = 8.0, along: bool = False) -> str:

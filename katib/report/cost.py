@@ -5,15 +5,20 @@ from math import ceil
 from statistics import fmean
 
 from katib.budget.estimate import as_run, plan
+from katib.draw.drawing import Drawing
+from katib.draw.frame import Frame
+from katib.draw.labels import Entry
+from katib.draw.marks import rect
+from katib.draw.scale import Category, Linear
 from katib.manifest.gpu_hours import SPENT
 from katib.manifest.object import Manifest
-from katib.report.figure import Figure, by_state, drawing
-from katib.report.style import STATES
+from katib.report.figure import Figure, by_state, sized
 from katib.table.patience import ends_itself, patience_of, used
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, count, duration
 
-PLANNED, EXPECTED = "#7d8fa8", "expected"
+THICK = 28.0
+"""Pixels of a bar."""
 SHORT_HOURS = 2.0
 """Below so many GPU-hours they are counted in minutes."""
 
@@ -60,27 +65,8 @@ def cost_figure(table: TrialTable) -> Figure:
     found = cost(table)
     if not found.used:
         return Figure(key, title, "Not enough data: no trial has used any time yet.")
-    longest = max(found.planned or 0.0, found.used + found.saved)
-    factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
-    bars = ["actual"] if found.planned is None else ["actual", "planned"]
-    bars += [] if found.expected is None else [EXPECTED]
-    traces = [
-        _bar(state, "actual", factor * sum(row.gpu_hours for row in rows), STATES[state])
-        for state, rows in reversed(by_state(table.rows).items())
-    ]
-    if found.saved:
-        traces.append(_bar("saved by early stopping", "actual", factor * found.saved, "", hatched=True))
-    if found.planned is not None:
-        traces.append(_bar("planned", "planned", factor * found.planned, PLANNED))
-    if found.expected is not None:
-        traces.append(_bar("planned", EXPECTED, factor * found.expected, PLANNED) | {"showlegend": False})
-    layout = {
-        "barmode": "stack",
-        "xaxis": {"title": {"text": f"{table.device}-{unit}"}, "rangemode": "tozero"},
-        "yaxis": {"categoryorder": "array", "categoryarray": bars},
-        "legend": {"traceorder": "normal"},
-    }
-    return Figure(key, title, _finding(table, found), drawing(traces, layout), 250)
+    finding = _finding(table, found)
+    return Figure(key, title, finding, sized(lambda wide, high: _drawing(table, found, wide, high, finding), 200, 260))
 
 
 def hours(value: float) -> str:
@@ -113,24 +99,39 @@ def _finding(table: TrialTable, found: Cost) -> str:
     return " ".join(parts)
 
 
-def _bar(name: str, bar: str, length: float, colour: str, *, hatched: bool = False) -> dict[str, object]:
-    marker: dict[str, object] = {"color": colour}
-    if hatched:
-        stripes = {"shape": "/", "size": 7, "fgcolor": STATES["EarlyStopped"], "bgcolor": "rgba(0,0,0,0)"}
-        marker = {
-            "color": "rgba(0,0,0,0)",
-            "pattern": stripes,
-            "line": {"color": STATES["EarlyStopped"], "width": 1},
-        }
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "name": name,
-        "y": [bar],
-        "x": [length],
-        "marker": marker,
-        "hovertemplate": f"{name}: %{{x:.3g}}<extra></extra>",
-    }
+def _drawing(table: TrialTable, found: Cost, width: float, height: float, finding: str) -> Drawing:
+    """Returns a bar per line: what was used, by how the trials ended, and what was planned."""
+    longest = max(found.planned or 0.0, found.used + found.saved)
+    factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
+    parts: list[tuple[str, str, float]] = [
+        (state, f"s-{state}", sum(row.gpu_hours for row in rows))
+        for state, rows in reversed(by_state(table.rows).items())
+    ]
+    parts += [("saved by early stopping", "hollow s-EarlyStopped", found.saved)] if found.saved else []
+    bars = {"actual": [part for part in parts if part[2]]}
+    if found.planned is not None:
+        bars["planned"] = [("planned", "planned", found.planned)]
+    if found.expected is not None:
+        bars["expected"] = [("expected", "planned", found.expected)]
+    frame = Frame(
+        width,
+        height,
+        Linear(0, factor * longest),
+        Category(tuple(reversed(bars))),
+        f"{table.device}-{unit}",
+        "",
+        tuple(Entry(name, kind, "bar") for name, kind, _ in bars["actual"]),
+        20,
+    )
+    marks = list[str]()
+    for bar, each in bars.items():
+        so_far = 0.0
+        for name, kind, length in each:
+            x, wide = frame.across(factor * so_far), frame.across(factor * length) - frame.left
+            tip = f"{name}: {hours(length)}"
+            marks.append(rect(x, frame.up(bar) - THICK / 2, wide, THICK, kind, tip=tip))
+            so_far += length
+    return frame.drawing("Plan against actual", finding, marks)
 
 
 def _planned(table: TrialTable) -> tuple[float | None, float | None, str]:

@@ -1,30 +1,35 @@
 """Draws the learning curves, and shows where and why trials were stopped early."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
-from katib.report.figure import (
-    MARGIN,
-    Figure,
-    about,
-    by_state,
-    drawing,
-    plain,
-    span,
-    unit_of,
-)
-from katib.report.search import baseline_line, baseline_mean
-from katib.report.style import BEST, STATES
+from katib.draw.drawing import Drawing
+from katib.draw.frame import Frame
+from katib.draw.labels import Entry
+from katib.draw.marks import dot, line, marked, rug
+from katib.draw.scale import Linear
+from katib.report.figure import MARGIN, Figure, by_state, sized, unit_of
+from katib.report.trial_marks import baseline_mean, baseline_rule, room
 from katib.table.patience import used
 from katib.table.sample import foremost, spread
-from katib.table.trial_table import Point, TrialRow, TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, with_unit
 from katib.trial import Direction
 
-MOST_CURVES, MOST_POINTS = 120, 120
-STEEP = 10
-"""The worst one of so many values does not count for the length of the axis."""
+MOST_CURVES, MOST_POINTS = 200, 120
+STEEP = 5
+"""One in so many of the values of finished trials, the worst ones, does not count for the length of the axis."""
+KEY, TITLE = "curves", "Learning curves"
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """The part of the vertical axis in which the curves of finished trials differ."""
+
+    low: float
+    high: float
 
 
 def curves(table: TrialTable) -> Figure:
@@ -32,38 +37,75 @@ def curves(table: TrialTable) -> Figure:
 
     A circle marks each epoch after which a trial paused and went on.
     """
-    key, title = "curves", "Learning curves"
-    drawn = [row for row in table.rows if row.curve]
-    if not drawn:
-        return Figure(key, title, "Not enough data: no trial has reported an epoch yet.")
-    kept = foremost(drawn, MOST_CURVES)
-    best = table.best if table.best and table.best.curve else None
-    traces = [_lines(rows, table, state) for state, rows in by_state([row for row in kept if row is not best]).items()]
-    if middle := _median(drawn, table.identity.direction):
-        traces.append(middle)
-    if best:
-        traces.append(_line(best, table))
-    stopped = [row for row in kept if row.state == "EarlyStopped"]
-    traces += [_crosses(stopped, table)] if stopped else []
-    traces += [_circles(resumed, table)] if (resumed := [row for row in kept if row.pauses]) else []
-    seen = _interesting(kept, table)
-    layout = {
-        "xaxis": {"title": {"text": "epoch"}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": plain(unit_of(table))}, **seen},
-        **baseline_line(table, side="left"),
-    }
+    reported = [row for row in table.rows if row.curve]
+    if not reported:
+        return Figure(KEY, TITLE, "Not enough data: no trial has reported an epoch yet.")
+    kept, seen = foremost(reported, MOST_CURVES), _interesting(reported, table)
+    middle = _median(reported, table.identity.direction)
+    finding = _finding(table, drawn=bool(middle))
+
+    def draw(width: float, height: float) -> Drawing:
+        return _drawing(table, kept, middle, seen, width, height, finding)
+
     thinned = any(len(row.curve) > MOST_POINTS for row in kept)
-    return Figure(
-        key,
-        title,
-        _finding(table),
-        drawing(traces, layout),
-        440,
-        f"{_left_out(len(drawn), len(kept), thinned)} {_outside(kept, seen)}".strip(),
-    )
+    note = f"{_left_out(len(reported), len(kept), thinned)} {_outside(kept, seen)}".strip()
+    return Figure(KEY, TITLE, finding, sized(draw, 440, 380), note)
 
 
-def _finding(table: TrialTable) -> str:
+def _drawing(
+    table: TrialTable,
+    kept: Sequence[TrialRow],
+    middle: Sequence[tuple[int, float]],
+    seen: _Axis,
+    width: float,
+    height: float,
+    finding: str,
+) -> Drawing:
+    best = table.best if table.best and table.best.curve else None
+    others = by_state([row for row in kept if row is not best])
+    entries = [Entry("best trial", "best thick", "line")] if best else []
+    entries += [Entry(state, f"s-{state}", "line") for state in reversed(others) if state != "EarlyStopped"]
+    entries += [Entry("stopped early", "s-EarlyStopped", "cross")] if "EarlyStopped" in others else []
+    entries += [Entry("paused, went on", "s-EarlyStopped", hollow=True)] if any(row.pauses for row in kept) else []
+    entries += [Entry("median of the best so far", "baseline dotted", "line")] if middle else []
+    last = max(row.curve[-1].step for row in kept)
+    frame = Frame(
+        width, height, Linear(0, last), Linear(seen.low, seen.high), "epoch", unit_of(table), tuple(entries),
+        room(table), 10,
+    )  # fmt: skip
+    paths = [_curve(row, frame) for rows in others.values() for row in rows]
+    if middle:
+        paths.append(line([frame.at(step, value) for step, value in middle], "baseline dotted"))
+    if best:
+        paths.append(_curve(best, frame, "best thick"))
+    ends = [_end(row, frame, seen) for row in kept if row.state == "EarlyStopped"]
+    ends += [_pauses(row, frame, seen) for row in kept if row.pauses]
+    return frame.drawing(TITLE, finding, [baseline_rule(table, frame), frame.inside(paths), *ends])
+
+
+def _curve(row: TrialRow, frame: Frame, kind: str = "") -> str:
+    points = spread(row.curve, MOST_POINTS)
+    if len(points) == 1:
+        return dot(*frame.at(points[0].step, points[0].value), kind or f"s-{row.state}", row.trial, radius=2.5)
+    return line([frame.at(point.step, point.value) for point in points], kind or f"thin s-{row.state}", row.trial)
+
+
+def _end(row: TrialRow, frame: Frame, seen: _Axis) -> str:
+    """Returns a cross where a trial was stopped, or a stroke at the edge where that lies beyond the figure."""
+    point = row.curve[-1]
+    kind = f"s-{row.state}"
+    if seen.low <= point.value <= seen.high:
+        return dot(*frame.at(point.step, point.value), kind, row.trial, shape="cross")
+    return rug(frame.across(point.step), frame.floor if point.value < seen.low else frame.top + 8, kind, row.trial)
+
+
+def _pauses(row: TrialRow, frame: Frame, seen: _Axis) -> str:
+    points = [point for point in row.curve if point.step in row.pauses and seen.low <= point.value <= seen.high]
+    marks = [dot(*frame.at(point.step, point.value), "s-EarlyStopped", hollow=True) for point in points]
+    return marked("pauses", row.trial, *marks)
+
+
+def _finding(table: TrialTable, *, drawn: bool) -> str:
     stopped = [row for row in table.rows if row.state == "EarlyStopped"]
     best = table.best
     parts = []
@@ -87,28 +129,36 @@ def _finding(table: TrialTable) -> str:
         parts.append(f"{count(resumed, 'trial')} paused at a circle and went on.")
     if clause := used(table):
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
-    parts.append(
-        "The dotted line is the median, over all trials, of the best value so far; the median rule stops trials by it."
-    )
+    if drawn:
+        parts.append(
+            "The dotted line is the median, over all trials, of the best value so far; a stopped one keeps its last."
+        )
     return " ".join(parts)
 
 
-def _interesting(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, list[float]]:
-    """Returns the part of the axis in which the curves differ.
+def _interesting(rows: Sequence[TrialRow], table: TrialTable) -> _Axis:
+    """Returns the part of the axis in which the curves of finished trials differ.
 
-    They begin far below, and that steep part would squeeze the rest together. Every trial's final value stays visible.
+    They begin far below, and that steep part would squeeze the rest together. The final value of every finished trial
+    stays visible; where none has finished, that of every trial does.
     """
+    rows = [row for row in rows if row.state == "Succeeded"] or rows
     values = sorted(point.value for row in rows for point in row.curve)
-    ends = [seen.held(row.curve[-1].value) for seen in [span(table)] for row in rows]
+    ends = [row.curve[-1].value for row in rows]
+    tail = len(values) // STEEP
     if table.identity.direction is Direction.MAXIMIZE:
-        low, high = min(values[len(values) // STEEP], *ends), max(values[-1], *ends, *baseline_mean(table))
+        low, high = min(values[tail], *_middling(ends)), max(values[-1], *ends, *baseline_mean(table))
     else:
-        low, high = (
-            min(values[0], *ends, *baseline_mean(table)),
-            max(values[-1 - len(values) // STEEP], *ends),
-        )
-    margin = MARGIN * (high - low)
-    return {"range": [low - margin, high + margin]} if margin else {}
+        low, high = min(values[0], *ends, *baseline_mean(table)), max(values[-1 - tail], *_middling(ends))
+    margin = MARGIN * (high - low) or 0.5
+    return _Axis(low - margin, high + margin)
+
+
+def _middling(ends: Sequence[float]) -> Sequence[float]:
+    """Returns the ends but a few far out, which would squeeze all others together."""
+    middle = median(ends)
+    reach = 6 * (median(abs(end - middle) for end in ends) or math.inf)
+    return [end for end in ends if abs(end - middle) <= reach] or [middle]
 
 
 def _left_out(curves: int, kept: int, thinned: bool) -> str:
@@ -122,106 +172,25 @@ def _left_out(curves: int, kept: int, thinned: bool) -> str:
     return " ".join(parts)
 
 
-def _outside(rows: Sequence[TrialRow], seen: Mapping[str, Sequence[float]]) -> str:
-    low, high = seen.get("range", (-math.inf, math.inf))
-    beyond = sum(not low <= point.value <= high for row in rows for point in row.curve)
-    return f"Not shown: {count(beyond, 'early epoch')}, far below the rest." if beyond else ""
+def _outside(rows: Sequence[TrialRow], seen: _Axis) -> str:
+    beyond = sum(not seen.low <= point.value <= seen.high for row in rows for point in row.curve)
+    return f"Not shown: {count(beyond, 'early or poor epoch')}, beyond the axis." if beyond else ""
 
 
-def _lines(rows: Sequence[TrialRow], table: TrialTable, state: str) -> dict[str, object]:
-    """Returns the curves of one state as one trace, with gaps between them."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    text: list[str] = []
-    for row in rows:
-        points = spread(row.curve, MOST_POINTS)
-        x += [*(point.step for point in points), None]
-        y += [*(point.value for point in points), None]
-        # One text a curve, at its end: one a point would be most of the file.
-        text += [*[""] * (len(points) - 1), about(row, table), ""]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": state,
-        "x": x,
-        "y": y,
-        "text": text,
-        "hoverinfo": "text",
-        "line": {"color": STATES[rows[0].state], "width": 1.2},
-        "opacity": 0.75,
-        "showlegend": rows[0].state != "EarlyStopped",  # their crosses have an entry
-    }
+def _median(rows: Sequence[TrialRow], direction: Direction) -> list[tuple[int, float]]:
+    """Returns the median, at each epoch, of the best values so far.
 
-
-def _line(best: TrialRow, table: TrialTable) -> dict[str, object]:
-    points = spread(best.curve, MOST_POINTS)
-    metric = table.identity.measure
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "best trial",
-        "x": [point.step for point in points],
-        "y": [point.value for point in points],
-        "text": [f"epoch {point.step}: {with_unit(point.value, metric)}" for point in points],
-        "hoverinfo": "text",
-        "line": {"color": BEST, "width": 3},
-    }
-
-
-def _crosses(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, object]:
-    ends: list[Point] = [row.curve[-1] for row in rows]
-    colour = STATES["EarlyStopped"]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "EarlyStopped",
-        "x": [point.step for point in ends],
-        "y": [point.value for point in ends],
-        "text": [about(row, table) for row in rows],
-        "hoverinfo": "text",
-        "marker": {"symbol": "x-thin", "size": 9, "line": {"color": colour, "width": 2}},
-    }
-
-
-def _circles(rows: Sequence[TrialRow], table: TrialTable) -> dict[str, object]:
-    """Returns a circle at each epoch after which a trial paused and went on."""
-    marks = [(row, point) for row in rows for point in row.curve if point.step in row.pauses]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "paused, went on",
-        "x": [point.step for _, point in marks],
-        "y": [point.value for _, point in marks],
-        "text": [about(row, table) for row, _ in marks],
-        "hoverinfo": "text",
-        "marker": {"symbol": "circle-open", "size": 8, "color": STATES["EarlyStopped"]},
-    }
-
-
-def _median(rows: Sequence[TrialRow], direction: Direction) -> dict[str, object] | None:
-    """Returns the median, at each epoch, of the best values so far: what a stop rule compares a trial with.
-
-    It counts all trials that got as far as the epoch or ended by themselves before it.
+    Every trial counts to the end with the best value that it reached, so that the line does not jump where trials stop.
     """
     last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}
     for row in rows:
         points = {point.step: point.value for point in row.curve}
         so_far: float | None = None
-        for step in range(1, 1 + (last if row.state == "Succeeded" else max(points))):
+        for step in range(1, 1 + (max(points) if row.state in ("Running", "Created") else last)):
             if (value := points.get(step)) is not None:
                 so_far = value if so_far is None or direction.better(value, so_far) else so_far
             if so_far is not None:
                 bests.setdefault(step, []).append(so_far)
     steps = spread(sorted(step for step, found in bests.items() if len(found) >= 3), MOST_POINTS)
-    if len(steps) < 2:
-        return None
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": "median",
-        "x": steps,
-        "y": [median(bests[step]) for step in steps],
-        "line": {"dash": "dot", "width": 2},
-        "hoverinfo": "skip",
-    }
+    return [(step, median(bests[step])) for step in steps] if len(steps) >= 2 else []

@@ -1,117 +1,98 @@
 """Describes a figure of the report: what is drawn, what it shows in words, and what was left out."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from statistics import quantiles
 
+from katib.draw.drawing import Drawing
 from katib.measure import Measure
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import short, with_unit
+from katib.text import count, with_unit
 from katib.trial import Direction, State
 
-DIGITS = 5
 FAR = 3.0
 """A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977):
 it would press all others together at the other end of the axis."""
 MARGIN = 0.06
 """Of an axis beyond the outermost value."""
+WIDE, NARROW, HALF = 1020.0, 360.0, 490.0
+"""Pixels of a figure across the page, of the same one on a phone, and of one beside another."""
+FEWEST_FINISHED = 3
+"""With fewer finished trials, an axis is made for the values of all."""
 
 
 @dataclass(frozen=True)
 class Figure:
     """A figure; `finding` is its caption, and its text for readers who cannot see it.
 
-    `drawing` is Plotly's JSON. It is empty where there is nothing to draw, and then the finding says why.
+    It is drawn once, or once for a page and once for a phone. It has no drawing where there is nothing to draw, and
+    then the finding says why.
     """
 
     key: str
     title: str
     finding: str
-    drawing: str = ""
-    height: int = 0
-    """Pixels on a screen."""
+    drawings: tuple[Drawing, ...] = ()
     note: str = ""
     """What was left out."""
 
 
+def sized(draw: Callable[[float, float], Drawing], height: float, narrow: float = 0.0) -> tuple[Drawing, Drawing]:
+    """Returns a figure that was drawn to the width of a page and to that of a phone, with these heights."""
+    return (
+        replace(draw(WIDE, height), kind="across"),
+        replace(draw(NARROW, narrow or height), kind="narrow"),
+    )
+
+
 @dataclass(frozen=True)
 class Span:
-    """The values that an axis shows; values far out on the worse side are drawn at its end."""
+    """The values that an axis shows: those of finished trials, without any far out on the worse side."""
 
     low: float
     high: float
-    outside: int
-    """So many are far out."""
+
+    def holds(self, value: float) -> bool:
+        """Returns whether a value is on the axis."""
+        return self.low <= value <= self.high
 
     def held(self, value: float) -> float:
         """Returns where a value is drawn."""
         return min(max(value, self.low), self.high)
 
-    def note(self, metric: Measure, direction: Direction) -> str:
-        """Returns a remark about values far out; empty where there are none."""
-        if not self.outside:
+    def note(self, values: Iterable[float], metric: Measure, direction: Direction) -> str:
+        """Returns a remark about those of the values that are not on the axis; empty where there are none."""
+        outside = sum(not self.holds(value) for value in values)
+        if not outside:
             return ""
         where = ("below", self.low) if direction is Direction.MAXIMIZE else ("above", self.high)
-        who = "1 trial" if self.outside == 1 else f"{self.outside} trials"
-        return f"{who} {where[0]} {with_unit(where[1], metric)}, far from the others, drawn at the edge."
+        return f"{count(outside, 'trial')} {where[0]} {with_unit(where[1], metric)}, drawn as strokes at the edge."
 
-    def range(self, *more: float) -> list[float]:
+    def range(self, *more: float) -> tuple[float, float]:
         """Returns the ends of an axis, with a margin, wide enough for `more`."""
         low, high = min(self.low, *more, math.inf), max(self.high, *more, -math.inf)
         margin = MARGIN * (high - low) or 0.5
-        return [low - margin, high + margin]
+        return low - margin, high + margin
 
 
 def span(table: TrialTable) -> Span:
-    """Returns the span of the objective over all trials, at least one of which has a value."""
-    values = sorted(row.value for row in table.rows if row.value is not None)
+    """Returns the span of the objective over finished trials; over all, of which one has a value, where few have."""
+    everything = [row.value for row in table.rows if row.value is not None]
+    finished = [row.value for row in table.finished if row.value is not None]
+    values = sorted(finished if len(finished) >= FEWEST_FINISHED else everything)
     low, high = values[0], values[-1]
+    maximize = table.identity.direction is Direction.MAXIMIZE
     if len(values) >= 4:
         lower, _, upper = quantiles(values, n=4, method="inclusive")
         reach = FAR * (upper - lower)
-        if table.identity.direction is Direction.MAXIMIZE and reach:
+        if maximize and reach:
             low = max(low, lower - reach)
         elif reach:
             high = min(high, upper + reach)
-    return Span(low, high, sum(not low <= value <= high for value in values))
-
-
-def drawing(traces: Sequence[Mapping[str, object]], layout: Mapping[str, object]) -> str:
-    """Returns Plotly's JSON of these traces; the page has the templates of both colour schemes."""
-    return json.dumps(_rounded({"data": list(traces), "layout": layout}), allow_nan=False, separators=(",", ":"))
-
-
-def _rounded(value: object) -> object:
-    """Returns numbers with a few digits, which is all that a figure shows and keeps the file small.
-
-    A value that is not finite becomes a gap.
-    """
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
-    return value.item() if hasattr(value, "item") else value
-
-
-def about(row: TrialRow, table: TrialTable) -> str:
-    """Returns what a pointer over a trial shows, in Plotly's own few tags; names from outside lose theirs."""
-    metric = table.identity.measure
-    lines = [f"<b>{plain(row.trial)}</b> {row.state}"]
-    if row.value is not None:
-        lines.append(f"{plain(str(metric))} {with_unit(row.value, metric)}, epoch {row.best_epoch} of {row.epochs}")
-    lines += [f"{plain(name)} {plain(short(text))}" for name, text in row.assignments.items()]
-    if row.reason:
-        lines.append(plain(row.reason[:120]))
-    return "<br>".join(lines)
-
-
-def plain(text: str) -> str:
-    """Returns a text that Plotly shows as it is, although it reads tags and entities in what it draws."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # What is better than all finished ones is never at the edge.
+    low, high = (low, max(high, *everything)) if maximize else (min(low, *everything), high)
+    return Span(low, high)
 
 
 def unit_of(table: TrialTable) -> str:

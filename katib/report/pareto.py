@@ -1,13 +1,18 @@
 """Plots an architecture sweep: result against each cost, with Pareto's front, in one HTML file that works offline."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from katib.conclude.architecture import Cost, Variant, front
 from katib.conclude.plan import FollowUpPlan
+from katib.draw.drawing import Drawing
+from katib.draw.frame import Frame
+from katib.draw.labels import Entry, Label, free, written
+from katib.draw.marks import dot, line, whisker
+from katib.draw.scale import Linear
 from katib.measure import Measure
 from katib.report.document import document
-from katib.report.figure import Figure, drawing, plain
-from katib.report.style import BEST, STATES
+from katib.report.figure import Figure, sized
 from katib.text import with_unit
 from katib.trial import Direction
 
@@ -28,7 +33,6 @@ def page(
     figures = [_figure(plan, found, cost, metric, direction=direction) for cost in axes(found)]
     return document(
         "pareto.html.j2",
-        figures,
         title=f"{plan.search}: {plan.field}",
         subtitle=f"Mean over the seeds {', '.join(map(str, plan.seeds))}, with its 95 % interval, for what each "
         "variant costs",
@@ -51,59 +55,52 @@ def _figure(
     if not known:
         return Figure(cost, heading, "Not enough data: this cost is not known for any variant that has a value.")
     chosen = front(known, cost, direction=direction)
-    line = {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "x": [getattr(one, cost) * factor for one in chosen],
-        "y": [one.mean for one in chosen],
-        "line": {"color": BEST, "dash": "dot"},
-        "marker": {"size": 18, "symbol": "circle-open", "color": BEST, "line": {"width": 2}},
-        "name": "no other is better and cheaper",
-        "hoverinfo": "skip",
-    }
-    layout = {
-        "xaxis": {"title": {"text": title}, "rangemode": "tozero"},
-        "yaxis": {"title": {"text": str(metric)}},
-        "showlegend": True,
-    }
     values = ", ".join(f"{one.value} ({with_unit(one.mean or 0.0, metric)})" for one in chosen)
-    return Figure(
-        cost,
-        heading,
-        f"No other {plan.field} is both better and cheaper than {values}.",
-        drawing([line, _points(plan, known, cost, factor, metric)], layout),
-        HEIGHT,
+    finding = f"No other {plan.field} is both better and cheaper than {values}."
+    points = [_Point(one, getattr(one, cost) * factor, one.mean or 0.0) for one in known]
+
+    def draw(width: float, height: float) -> Drawing:
+        return _drawing(points, [points[known.index(one)] for one in chosen], title, metric, width, height, finding)
+
+    return Figure(cost, heading, finding, sized(draw, HEIGHT, 320))
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A variant at its cost, in the unit of the axis, and its mean."""
+
+    variant: Variant
+    cost: float
+    mean: float
+
+
+def _drawing(
+    points: Sequence[_Point],
+    chosen: Sequence[_Point],
+    title: str,
+    metric: Measure,
+    width: float,
+    height: float,
+    finding: str,
+) -> Drawing:
+    ends = [one.mean + side * (one.variant.half_width or 0.0) for one in points for side in (-1, 1)]
+    margin = 0.08 * (max(ends) - min(ends)) or 0.5
+    frame = Frame(
+        width,
+        height,
+        Linear(0, 1.15 * max(one.cost for one in points) or 1.0),
+        Linear(min(ends) - margin, max(ends) + margin),
+        title,
+        f"{metric} ({metric.unit})" if metric.unit else str(metric),
+        (Entry("mean, 95 % interval", "s-Succeeded"), Entry("no other is better and cheaper", "best dotted", "line")),
     )
-
-
-def _points(
-    plan: FollowUpPlan, known: Sequence[Variant], cost: Cost, factor: float, metric: Measure
-) -> dict[str, object]:
-    colour = STATES["Succeeded"]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": [getattr(one, cost) * factor for one in known],
-        "y": [one.mean for one in known],
-        "error_y": {
-            "type": "data",
-            "array": [one.half_width for one in known],
-            "color": colour,
-            "thickness": 1,
-        },
-        "text": [plain(one.value) for one in known],
-        "textposition": "middle right",
-        "cliponaxis": False,
-        "hoverinfo": "text",
-        "hovertext": [
-            "<br>".join(
-                [
-                    f"{plain(plan.field)} {plain(one.value)}",
-                    *(f"seed {seed}: {with_unit(value, metric)}" for seed, value in one.seeds.items()),
-                ]
-            )
-            for one in known
-        ],
-        "marker": {"size": 10, "color": colour},
-        "name": "mean, 95 % interval",
-    }
+    marks = [line([frame.at(one.cost, one.mean) for one in chosen], "best dotted")]
+    places = [frame.at(one.cost, one.mean) for one in points]
+    for one, (x, y) in zip(points, places, strict=True):
+        seeds = ", ".join(f"seed {seed}: {with_unit(value, metric)}" for seed, value in one.variant.seeds.items())
+        if half := one.variant.half_width:
+            marks.append(whisker(x, frame.up(one.mean - half), frame.up(one.mean + half), "s-Succeeded", cap=5))
+        marks.append(dot(x, y, "s-Succeeded", radius=5, tip=f"{one.variant.value}: {seeds}"))
+    marks += [dot(*frame.at(one.cost, one.mean), "best ring", radius=9) for one in chosen]
+    labels = [Label(x, y, one.variant.value, "name") for one, (x, y) in zip(points, places, strict=True)]
+    return frame.drawing(str(metric), finding, [*marks, written(free(labels, places, width, frame.floor))])

@@ -1,55 +1,84 @@
-"""Draws the value of each trial against each searched parameter by itself."""
+"""Draws the value of each trial against each searched parameter by itself, and what the search's model makes of it."""
 
-from katib.report.axes import Line, axes
-from katib.report.figure import Figure, about, by_state, drawing, plain, span, unit_of
+from collections.abc import Sequence
+
+from katib.conclude.belief import Belief, Slice
+from katib.draw.drawing import Drawing
+from katib.draw.frame import Frame
+from katib.draw.marks import band, dot, line, whisker
+from katib.draw.scale import Linear
+from katib.report.axes import MARGIN, Line, axes
+from katib.report.figure import HALF, Figure, Span, by_state, span, unit_of
 from katib.report.log import at_bounds
-from katib.report.search import baseline_line, baseline_mean
-from katib.report.style import BEST, marker
+from katib.report.trial_marks import NOTHING, baseline_mean, baseline_rule, trial_mark
 from katib.table.sample import foremost
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import short
+from katib.text import short, with_unit
 
-MOST_POINTS, MOST_SLICES = 600, 12
+MOST_POINTS, MOST_SLICES, HEIGHT = 600, 12, 300.0
 
 
-def slices(table: TrialTable) -> list[Figure]:
+def slices(table: TrialTable, belief: Belief = NOTHING) -> list[Figure]:
     """Returns a figure per parameter; none where no trial has a value."""
     if table.best is None:
         return []
-    return [_slice(line, table) for line in axes(table)[:MOST_SLICES]]
+    return [_slice(one, table, belief) for one in axes(table)[:MOST_SLICES]]
 
 
-def _slice(line: Line, table: TrialTable) -> Figure:
-    valued = [row for row in table.rows if row.value is not None and line.name in row.assignments]
-    kept = foremost(valued, MOST_POINTS)
-    traces = [
-        _points(rows, line, table) | {"name": state, "marker": marker(state) | {"size": 7}}
-        for state, rows in by_state(kept[1:]).items()
-    ]
-    if kept:
-        star = {"symbol": "star", "size": 14, "color": BEST, "line": {"width": 0}}
-        traces.append(_points(kept[:1], line, table) | {"name": "best trial", "marker": star})
-    seen, base = span(table), baseline_line(table)
-    layout = {
-        "xaxis": {"title": {"text": f"<b>{plain(line.name)}</b>"}, **line.layout()},
-        "yaxis": {"title": {"text": plain(unit_of(table))}, "range": seen.range(*baseline_mean(table))},
-        "showlegend": False,
-        **{key: value for key, value in base.items() if key == "shapes"},
-    }
-    edge = at_bounds(table, table.best.assignments).get(line.name, "") if table.best else ""
-    best = short(valued[0].assignments[line.name]) if valued else ""
-    finding = (edge or f"The best trial (star) has {line.name} {best}") + "."
+def _slice(axis: Line, table: TrialTable, belief: Belief) -> Figure:
+    valued = [row for row in table.rows if row.value is not None and axis.name in row.assignments]
+    kept, seen, model = foremost(valued, MOST_POINTS), span(table), belief.slices.get(axis.name)
+    finding = _finding(axis, valued, table, model)
+    frame = Frame(
+        HALF,
+        HEIGHT,
+        axis.scale(MARGIN),
+        Linear(*seen.range(*baseline_mean(table))),
+        axis.name,
+        unit_of(table),
+        bottom=10,
+    )
+    marks = [baseline_rule(table, frame), *(_model(model, axis, frame, seen) if model else [])]
+    for rows in by_state(kept[1:]).values():
+        marks += [_mark(row, axis, frame, seen, belief) for row in rows]
+    marks += [_mark(row, axis, frame, seen, belief, best=True) for row in kept[:1]]
     left_out = f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else ""
-    return Figure(f"slice-{line.name}", line.name, finding, drawing(traces, layout), 300, left_out)
+    return Figure(f"slice-{axis.name}", axis.name, finding, (_drawing(frame, axis.name, finding, marks),), left_out)
 
 
-def _points(rows: list[TrialRow], line: Line, table: TrialTable) -> dict[str, object]:
-    texts, seen = [row.assignments[line.name] for row in rows], span(table)
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": texts if line.listed else [float(text) for text in texts],
-        "y": [seen.held(row.value or 0.0) for row in rows],
-        "text": [about(row, table) for row in rows],
-        "hoverinfo": "text",
-    }
+def _drawing(frame: Frame, name: str, finding: str, marks: Sequence[str]) -> Drawing:
+    return frame.drawing(name, finding, marks)
+
+
+def _mark(row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *, best: bool = False) -> str:
+    if axis.place(row.assignments[axis.name]) is None:
+        return ""
+    return trial_mark(row, frame.across(row.assignments[axis.name]), frame, seen, belief, best=best)
+
+
+def _model(model: Slice, axis: Line, frame: Frame, seen: Span) -> list[str]:
+    """Returns the model's mean with a band of one deviation; a whisker at each value that has no neighbours."""
+    points = []
+    for one in model.estimates:
+        if axis.place(one.text) is not None:
+            ends = (frame.up(seen.held(one.mean - one.sd)), frame.up(seen.held(one.mean + one.sd)))
+            points.append((frame.across(one.text), *ends, frame.up(seen.held(one.mean))))
+    if not model.ordered:
+        each = [
+            (whisker(x, low, high, "model", cap=9), dot(x, mean, "model", radius=3)) for x, low, high, mean in points
+        ]
+        return [mark for pair in each for mark in pair]
+    area = band([(x, low, high) for x, low, high, _ in points], "model")
+    return [frame.inside([area, line([(x, mean) for x, _, _, mean in points], "model")])] if points else []
+
+
+def _finding(axis: Line, valued: Sequence[TrialRow], table: TrialTable, model: Slice | None) -> str:
+    edge = at_bounds(table, table.best.assignments).get(axis.name, "") if table.best else ""
+    best = short(valued[0].assignments[axis.name]) if valued else ""
+    found = (edge or f"The best trial (star) has {axis.name} {best}") + "."
+    if model is None:
+        return found
+    if not model.told:
+        return f"{found} The model sees no effect of {axis.name} beyond its own uncertainty."
+    metric = table.identity.measure
+    return f"{found} The model expects the most at {short(model.best.text)}: {with_unit(model.best.mean, metric)}."

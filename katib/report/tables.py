@@ -1,5 +1,7 @@
 """Builds the tables of the report: all trials, the stopped ones, and the failed ones with cause and fix."""
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from katib.conclude.selection import candidates
@@ -7,11 +9,12 @@ from katib.measure import Measure
 from katib.program import as_typed
 from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, difference, digits, duration, short, with_unit
+from katib.text import count, difference, digits, duration, number, short, with_unit
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 
 MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
+_DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Column:
     name: str
     number: bool = False
     text: bool = False
+    more: bool = False
+    """Whether it is shown only when asked for."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,10 @@ class Line:
     cells: tuple[str, ...]
     link: str = ""
     best: bool = False
+    trial: str = ""
+    """The trial that it is about; empty where it is about several."""
+    sorts: tuple[str, ...] = ()
+    """What each cell is sorted by: the number where the cell has words."""
 
 
 @dataclass(frozen=True)
@@ -45,37 +54,58 @@ class Grid:
 def all_trials(table: TrialTable) -> Grid:
     """Returns every trial, the best first; columns without content are left out."""
     metric = table.identity.measure
-    columns: list[tuple[Column, list[str]]] = [
-        (Column("trial"), [row.trial for row in table.rows]),
-        (Column("state"), [row.state for row in table.rows]),
-        (Column(str(metric), number=True), [_value(row, metric) for row in table.rows]),
-        (Column("over mixture", number=True), [_gain(row, metric) for row in table.rows]),
-        (Column("best epoch", number=True), [str(row.best_epoch or "") for row in table.rows]),
-        (Column("epochs", number=True), [str(row.epochs or "") for row in table.rows]),
-        (Column("time", number=True), [duration(row.seconds) for row in table.rows]),
-        (Column("GPU-hours", number=True), [_hours(row) if table.gpus else "" for row in table.rows]),
-        *(
-            (Column(name, number=True), [short(row.assignments.get(name, "")) for row in table.rows])
-            for name in table.settings
-        ),
-        (Column("restarts", number=True), [str(row.restarts or "") for row in table.rows]),
-        (Column("node"), [row.node for row in table.rows]),
-        (Column("reason", text=True), [row.reason for row in table.rows]),
-    ]
-    kept = [(column, cells) for column, cells in columns if any(cells)]
+    columns = [each for each in _columns(table, metric) if any(cell for cell, _ in each[1])]
     rows = tuple(
-        Line(tuple(cells[index] for _, cells in kept), web_address(row.wandb), row is table.best)
+        Line(
+            tuple(cells[index][0] for _, cells in columns),
+            web_address(row.wandb),
+            row is table.best,
+            row.trial,
+            tuple(cells[index][1] for _, cells in columns),
+        )
         for index, row in enumerate(table.rows[:MOST_ROWS])
     )
     links = sum(bool(row.link) for row in rows)
-    label = "The best first. " + (
-        "Each trial's name links to its run in Weights & Biases. "
-        if links
-        else "No trial has a Weights & Biases run that is known here. "
-    )
+    label = "The best first. " + ("Each trial's name links to its run in Weights & Biases. " if links else "")
     if len(table.rows) > MOST_ROWS:
         label += f"The best {MOST_ROWS} of {len(table.rows)} trials; {as_typed('`make results`')} has them all. "
-    return Grid(label, tuple(column for column, _ in kept), rows, "trials")
+    return Grid(label, tuple(column for column, _ in columns), rows, "trials")
+
+
+Cell = tuple[str, str]
+"""What is shown, and what it is sorted by."""
+
+
+def _columns(table: TrialTable, metric: Measure) -> Iterator[tuple[Column, list[Cell]]]:
+    """Yields each column with its cells: what a reader compares first, then what explains it, then all metrics."""
+    rows = table.rows
+    yield Column("trial"), [(row.trial, "") for row in rows]
+    yield Column("state"), [(row.shown_state, "") for row in rows]
+    yield Column(str(metric), number=True), [(_value(row, metric), _raw(row.value)) for row in rows]
+    for name in table.settings:
+        texts = [row.assignments.get(name, "") for row in rows]
+        yield Column(name, number=True), [(short(text), text) for text in texts]
+    yield Column("over mixture", number=True), [(_gain(row, metric), _raw(row.gain)) for row in rows]
+    yield Column("best epoch", number=True), [(str(row.best_epoch or ""), "") for row in rows]
+    yield Column("epochs", number=True), [(str(row.epochs or ""), "") for row in rows]
+    yield Column("time", number=True), [(duration(row.seconds), _raw(row.seconds)) for row in rows]
+    yield Column("GPU-hours", number=True), [(_hours(row) if table.gpus else "", "") for row in rows]
+    yield Column("restarts", number=True), [(str(row.restarts or ""), "") for row in rows]
+    yield Column("node"), [(row.node, "") for row in rows]
+    names = dict.fromkeys(name for row in rows for name in row.metrics if name != row.objective)
+    for name in names:
+        values = [_at_best(row, name) for row in rows]
+        yield Column(name, number=True, more=True), [(short(_raw(value)), _raw(value)) for value in values]
+    yield Column("reason", text=True), [(row.reason, "") for row in rows]
+
+
+def _at_best(row: TrialRow, name: str) -> float | None:
+    """Returns a metric at the trial's best epoch."""
+    return next((point.value for point in row.metrics.get(name, ()) if point.step == row.best_epoch), None)
+
+
+def _raw(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def promising(table: TrialTable) -> Grid | None:
@@ -99,7 +129,8 @@ def promising(table: TrialTable) -> Grid | None:
                 with_unit(one.observed, metric),
                 f"place {one.rank}",
                 *(short(text) for text in one.configuration.values()),
-            )
+            ),
+            trial=one.trials[0],
         )
         for one in found
     )
@@ -107,35 +138,57 @@ def promising(table: TrialTable) -> Grid | None:
 
 
 def failures(table: TrialTable) -> Grid:
-    """Returns the trials that failed, with what happened and how to fix it."""
+    """Returns why trials failed, a row for each cause with its trials, their settings and the fix."""
     failed = [row for row in table.rows if row.state in WITHOUT_RESULT]
     columns = (
-        Column("trial"),
-        Column("state"),
-        Column("epochs", number=True),
         Column("cause", text=True),
+        Column("trials", number=True),
+        Column("first"),
+        Column("after epochs"),
+        Column("settings", text=True),
         Column("fix", text=True),
     )
-    rows = tuple(
-        Line(
-            (
-                row.trial,
-                row.state,
-                str(row.epochs),
-                row.reason or "no reason was recorded",
-                as_typed(row.fix) or "none is known",
-            ),
-            web_address(row.wandb),
-        )
-        for row in failed[:MOST_FAILURES]
-    )
+    groups: dict[tuple[str, str, str], list[TrialRow]] = {}
+    for row in failed:
+        # Two causes that differ in a number, such as the bytes that were missing, are one.
+        groups.setdefault((row.state, _DIGITS.sub("#", row.reason), _DIGITS.sub("#", row.fix)), []).append(row)
+    order = sorted(groups.values(), key=lambda rows: -len(rows))
+    rows = tuple(_cause(rows, table) for rows in order[:MOST_FAILURES])
     if not failed:
         return Grid("No trial failed.", columns, ())
     lost = sum(row.gpu_hours for row in failed)
     label = f"{count(len(failed), 'trial')} of {len(table.rows)} failed, after {hours(lost)} in all."
-    if len(failed) > MOST_FAILURES:
-        label += f" The first {MOST_FAILURES} are listed."
+    if len(order) > MOST_FAILURES:
+        label += f" The {MOST_FAILURES} most frequent of {len(order)} causes are listed."
     return Grid(label, columns, rows)
+
+
+def _cause(rows: Sequence[TrialRow], table: TrialTable) -> Line:
+    first = min(rows, key=lambda row: row.started or 0.0)
+    epochs = sorted({row.epochs for row in rows})
+    return Line(
+        (
+            first.reason or "no reason was recorded",
+            str(len(rows)),
+            first.trial,
+            str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}",
+            ", ".join(filter(None, (_range(name, rows) for name in table.settings))),
+            as_typed(first.fix) or "none is known",
+        ),
+        trial=first.trial,
+    )
+
+
+def _range(name: str, rows: Sequence[TrialRow]) -> str:
+    """Returns the values of a setting, as `lr 0.001 to 0.01`; empty where no trial has it."""
+    texts = list(dict.fromkeys(row.assignments[name] for row in rows if name in row.assignments))
+    if len(texts) < 2:
+        return f"{name} {short(texts[0])}" if texts else ""
+    values = [number(text) for text in texts]
+    known = sorted(value for value in values if value is not None)
+    if len(known) < len(values):
+        return f"{name} {', '.join(texts[:4])}{', …' if len(texts) > 4 else ''}"
+    return f"{name} {short(repr(known[0]))} to {short(repr(known[-1]))}"
 
 
 def stop_decisions(table: TrialTable) -> Grid | None:
@@ -153,6 +206,7 @@ def stop_decisions(table: TrialTable) -> Grid | None:
         Line(
             (row.trial, str(row.epochs), _saved(row, table), row.reason or "no reason was recorded"),
             web_address(row.wandb),
+            trial=row.trial,
         )
         for row in stopped[:MOST_DECISIONS]
     )

@@ -66,6 +66,22 @@ def observe(
     )
 
 
+def expected_ends(history: Sequence[Observation], direction: Direction) -> list[tuple[float, float] | None]:
+    """Returns of each stopped trial the value that it would have reached, and its standard deviation; None of others.
+
+    None as well where no completed trial says what later epochs bring.
+    """
+    completed = _Completed.of(history, direction.sign)
+    found: list[tuple[float, float] | None] = []
+    for trial in history:
+        if trial.outcome != "stopped" or trial.worth is None or not completed.ends:
+            found.append(None)
+        else:
+            value, variance = completed.expected(trial)
+            found.append((direction.sign * value, math.sqrt(variance)))
+    return found
+
+
 @dataclass(frozen=True)
 class _Trial:
     """One trial; `value` is None where it is pending or has failed."""

@@ -55,14 +55,23 @@
     sepsweep.filterBy((trial) => tests.every((one) => one(trial)));
   };
   document.addEventListener("input", (event) => { if (event.target.matches?.("input.filter")) filter(event.target); });
-  let query = "";
+  let query = "", every = false;
   const filterable = (table) => {
     const box = table.closest(".scroll") ?? table;
     if (box.previousElementSibling?.classList.contains("tools")) return;
     const input = make("input", { type: "search", className: "filter", value: query, placeholder: "lr<0.001 state=Failed" });
     const label = make("label", {}, "Filter ", input);
     input.addEventListener("input", () => { query = input.value; });
-    box.before(make("div", { className: "tools screen-only" }, label, make("output", { className: "shown" })));
+    const more = make("button", { type: "button", textContent: "all metrics" });
+    more.setAttribute("aria-pressed", every);
+    more.addEventListener("click", () => {
+      every = !every;
+      table.classList.toggle("every", every);
+      more.setAttribute("aria-pressed", every);
+    });
+    table.classList.toggle("every", every);
+    const found = [label, make("output", { className: "shown" }), ...(table.querySelector(".more") ? [more] : [])];
+    box.before(make("div", { className: "tools screen-only" }, ...found));
     if (query) filter(input);
   };
 
@@ -159,5 +168,6 @@
     if (output) output.textContent = listed.length < every ? `${listed.length} of ${every} trials` : `${every} trials`;
     compare();
   });
+  document.documentElement.classList.add("linked");
   sepsweep.refresh();
 })();

@@ -19,8 +19,8 @@ from katib.manifest.render import Overrides, render
 from katib.measure import Measure
 from katib.report.cost import cost
 from katib.report.log import entry
-from katib.report.search import baseline_line
 from katib.report.summary import conclude, configuration, facts, next_steps
+from katib.report.trial_marks import baseline_mean
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.table.trial_table import CLUSTER, Budget, TrialRow, TrialTable, best_first
@@ -153,7 +153,7 @@ def test_a_baseline_of_other_epochs_or_of_another_metric_is_none(metric: str) ->
     if metric == "acc":
         found = replace(found, budget=Budget(6, 50, None))
     assert found.baseline is None
-    assert baseline_line(found) == {}
+    assert baseline_mean(found) == ()
     assert all("baseline" not in fact.label for fact in facts(found, conclude(found, None)))
     assert "no baseline: that of 'series3-sepformer'" in no_baseline(found)
     assert "Baseline to beat" not in entry(found, "", None)

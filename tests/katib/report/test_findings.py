@@ -1,25 +1,31 @@
 """What the report says, against searches of which it is known."""
 
-import json
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
+from katib.conclude.belief import Belief, believe, ends
+from katib.conclude.verdict import Rival, judge
 from katib.measure import SI_SNR
 from katib.report.audio import Listening
-from katib.report.axes import axes, ticks
+from katib.report.axes import axes
 from katib.report.cost import cost, cost_figure
 from katib.report.curves import curves
-from katib.report.figure import span
+from katib.report.figure import Figure, span
+from katib.report.history import best_so_far, history
 from katib.report.importance import importance_figure
+from katib.report.metrics import metric_figures
 from katib.report.page import page
-from katib.report.search import history, parallel
+from katib.report.parallel import parallel, places
+from katib.report.seeds import seeds_figure
 from katib.report.slices import slices
 from katib.report.summary import conclude
+from katib.report.tables import failures
 from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
-from katib.table.trial_table import TrialRow, TrialTable
+from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.trial import Direction, Identity
 from tests.katib.report.simulated import METRIC, identity, row, searched, table
 
@@ -56,7 +62,7 @@ def test_a_smaller_loss_matters_as_a_greater_quality_does() -> None:
 )
 def test_where_nothing_can_be_said_of_importance_it_says_why(rows: list[TrialRow], reason: str) -> None:
     figure = importance_figure(table(*rows))
-    assert not figure.drawing
+    assert figure.drawings == ()
     assert reason in figure.finding
 
 
@@ -69,43 +75,133 @@ def test_spared_hours_are_those_of_the_epochs_that_stopped_trials_were_not_given
     assert "Early stopping has saved nothing" in cost_figure(table(row(1, [1.0] * 50))).finding
 
 
+def marks(figure: Figure, kind: str, narrow: bool = False) -> list[dict[str, str]]:
+    """Returns the attributes of the marks of a figure that have a class, in drawing order."""
+    root = ElementTree.fromstring(str(figure.drawings[-1 if narrow else 0]))
+    return [dict(one.attrib) for one in root.iter() if kind in one.get("class", "").split()]
+
+
 def test_a_stop_is_a_cross_at_the_epoch_where_it_came() -> None:
-    drawn = json.loads(curves(table(row(1, [1.0, 2.0, 3.0]), row(2, [0.5, 0.6], state="EarlyStopped"))).drawing)
-    (crosses,) = [trace for trace in drawn["data"] if trace["mode"] == "markers"]
-    assert (crosses["x"], crosses["y"]) == ([2], [0.6])
-    (best,) = [trace for trace in drawn["data"] if trace["name"] == "best trial"]
-    assert best["y"] == [1.0, 2.0, 3.0]
+    """Its curve and its cross are of one trial, and both ends of the best one's lie where its axis says."""
+    found = table(row(1, [1.0, 2.0, 3.0]), row(2, [2.5, 2.6], state="EarlyStopped"), row(3, [2.0, 2.5, 2.4]))
+    figure = curves(found)
+    name = found.rows[1].trial if found.rows[1].state == "EarlyStopped" else found.rows[2].trial
+    (cross,) = [one for one in marks(figure, "stroke") if "data-trial" in one]
+    assert cross["data-trial"] == name
+    x, y = (float(one) for one in re.findall(r"[\d.]+", cross["transform"]))
+    (best,) = [one for one in marks(figure, "thick") if "data-trial" in one]
+    start, *steps = [float(one) for one in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", best["d"])]
+    step = steps[1]
+    assert x == pytest.approx(start + step, abs=0.2)
+    # 2.6 of 1 to 3 dB: the curve rises by one dB from its first epoch to the second.
+    assert y == pytest.approx(steps[0] + 1.6 * steps[2], abs=0.3)
 
 
 def test_the_history_goes_by_the_start_and_its_line_by_the_best_so_far() -> None:
     found = table(row(2, [3.0]), row(0, [1.0]), row(1, [2.0]), row(3, [0.0]), row(4, [], state="Failed"))
-    line, *points = json.loads(history(found).drawing)["data"]
-    assert (line["x"], line["y"]) == ([1, 2, 3, 5], [1.0, 2.0, 3.0, 3.0])
-    assert sorted(zip(points[0]["x"], points[0]["y"], strict=True)) == [
-        (1, 1.0),
-        (2, 2.0),
-        (3, 3.0),
-        (4, 0.0),
-    ]
+    order = sorted(found.rows, key=lambda one: one.started or 0.0)
+    numbers = {one.trial: number for number, one in enumerate(order, 1)}
+    valued = [one for one in order if one.value is not None]
+    assert best_so_far(valued, numbers, found) == [(1, 1.0), (2, 2.0), (3, 3.0), (5, 3.0)]
+    across = [float(one["cx"]) for one in marks(history(found), "dot") if "data-trial" in one]
+    assert across == sorted(across)
+
+
+def test_with_trials_side_by_side_the_best_so_far_steps_when_a_trial_has_ended() -> None:
+    """The first of three that started together ends last, when the fourth has begun."""
+    rows = [replace(row(number, [3.0 - number]), started=float(number), ended=10.0 - number) for number in range(3)]
+    rows.append(replace(row(3, [0.5]), started=8.5, ended=9.5))
+    found = table(*rows)
+    numbers = {one.trial: number for number, one in enumerate(rows, 1)}
+    assert best_so_far(rows, numbers, found) == [(3, 1.0), (4, 2.0), (4, 3.0), (4, 3.0)]
 
 
 def test_the_best_trial_lies_on_each_axis_where_its_value_is() -> None:
     """lr 1e-3 is the middle of 1e-4 to 1e-2 in logarithms, weight_decay 1e-5 of its range, grad_clip_norm 5 is 4/9 of 1
     to 10, lr_factor 0.5 is 2/5 of 0.3 to 0.8, and the best value the top.
     """
-    drawn = json.loads(parallel(table(row(1, [5.0]), row(2, [1.0], lr=1e-2))).drawing)
-    (best,) = [trace for trace in drawn["data"] if trace.get("name") == "best trial"]
-    assert best["y"][:-1] == pytest.approx([0.5, 0.5, 4 / 9, 0.4, 1.0], abs=1e-4)
+    found = table(row(1, [5.0]), row(2, [1.0], lr=1e-2))
+    assert places(found, Belief())[found.rows[0].trial] == pytest.approx([0.5, 0.5, 4 / 9, 0.4, 1.0], abs=1e-4)
+    assert {one["data-axis"] for one in marks(parallel(found), "brush")} == {*found.settings, "val_si_snr (dB)"}
+
+
+def test_a_stopped_trial_is_hollow_where_it_would_have_ended_and_out_of_the_way_where_that_is_poor() -> None:
+    """Completed trials gain 2 dB after epoch 2, the more the better ones; the far one stays at the edge."""
+    finished = [row(number, [1.0, 3.0 + number / 10, 5.0 + number / 5], lr=1e-3 * (number + 1)) for number in range(6)]
+    stopped = row(10, [1.0, 3.1], state="EarlyStopped", lr=2e-3)
+    poor = row(11, [-20.0, -19.0], state="EarlyStopped", lr=9e-3)
+    found = table(*finished, stopped, poor, epochs=3)
+    belief = believe(found)
+    assert belief.ends[stopped.trial].value == pytest.approx(3.1 + 2.25)
+    assert belief.ends[stopped.trial].sd > 0
+    for figure in (history(found, belief), slices(found, belief)[0]):
+        (group,) = [one for one in marks(figure, "s-EarlyStopped") if one.get("data-trial") == stopped.trial]
+        assert "hollow" in str(figure.drawings[0])
+        assert "class" in group
+        (edge,) = marks(figure, "rug")
+        assert edge["data-trial"] == poor.trial
+    assert "1 trial below" in history(found, belief).note
+    assert ends(table(stopped, poor)) == {}, "without a finished trial nobody knows what later epochs bring"
+
+
+def test_a_slice_says_what_the_model_expects_and_nothing_where_it_sees_nothing() -> None:
+    found = searched(30, epochs=10)
+    belief = believe(found)
+    by_name = {figure.title: figure for figure in slices(found, belief)}
+    assert "The model expects the most at" in by_name["lr"].finding
+    assert marks(by_name["lr"], "area")
+    optimum = float(belief.slices["lr"].best.text)
+    assert pytest.approx(optimum, rel=0.5) == 1e-4 * 100**0.6
+    assert "sees no effect of lr_factor" in by_name["lr_factor"].finding
+    assert not believe(table(row(1, [1.0]), row(2, [2.0]))).slices
+
+
+def test_failures_of_one_cause_are_one_row_whatever_numbers_they_hold() -> None:
+    rows = [
+        row(number, [], state="Failed", lr=1e-3 * number, reason=f"out of memory: {number} MiB missing", fix="less")
+        for number in range(1, 4)
+    ]
+    found = failures(table(*rows, row(9, [], state="Failed", reason="killed")))
+    assert [line.cells[1] for line in found.rows] == ["3", "1"]
+    assert found.rows[0].cells[2] == rows[0].trial
+    assert "lr 0.001 to 0.003" in found.rows[0].cells[4]
+    assert "4 trials of 4 failed" in found.label
+
+
+def test_the_confirmation_shows_every_seed_of_every_candidate_and_of_the_baseline() -> None:
+    made = judge(
+        {"lr": "0.002"}, {42: 5.7, 123: 5.2, 456: 5.1}, others=[{123: 5.0, 456: 5.3}],
+        baseline={42: 5.14, 123: 5.26, 456: 4.89}, seen=[42],
+    )  # fmt: skip
+    made = replace(made, others=(Rival({"lr": "0.003"}, {42: 5.5, 123: 5.0, 456: 5.3}),))
+    figure = seeds_figure(table(row(1, [5.0])), made)
+    tips = [one["data-tip"] for one in marks(figure, "dot") if "data-tip" in one]
+    assert len(tips) == 9
+    assert "candidate 2, seed 456: 5.30 dB" in tips
+    assert len([one for one in marks(figure, "hollow") if "data-tip" in one]) == 2
+    assert "not shown to be better: keep the baseline" in figure.finding
+    assert [one for one in marks(figure, "doubt") if "data-tip" in one]
+    assert not seeds_figure(table(row(1, [5.0])), None).drawings
+
+
+def test_every_other_metric_is_drawn_and_the_loss_beside_validation() -> None:
+    values = tuple(Point(step, -float(step), None) for step in range(1, 5))
+    one = row(1, [1.0, 2.0, 3.0, 3.5])
+    found = table(replace(one, metrics={**one.metrics, "train_loss": values, "constant": (Point(1, 2.0, None),)}))
+    (loss,) = metric_figures(found)
+    assert (loss.title, len(marks(loss, "dashed"))) == ("train_loss", 2)
+    assert "0.50 dB better" in loss.finding
 
 
 def test_one_value_far_out_does_not_press_the_others_together() -> None:
     rows = [row(number, [5.0 + number / 10]) for number in range(8)]
     seen = span(table(*rows, row(9, [-30.0])))
     assert seen.low > 3
-    assert seen.outside == 1
     assert seen.held(-30.0) == seen.low
-    assert "1 trial below" in seen.note(SI_SNR, Direction.MAXIMIZE)
-    assert span(table(*rows)).outside == 0
+    values = [one.value or 0.0 for one in rows]
+    assert "1 trial below" in seen.note([*values, -30.0], SI_SNR, Direction.MAXIMIZE)
+    assert seen.note(values, SI_SNR, Direction.MAXIMIZE) == ""
+    assert span(table(*rows, row(9, [0.0], state="EarlyStopped"))).low == 5.0, "finished trials make the axis"
 
 
 def test_a_best_value_at_the_bound_is_named() -> None:
@@ -124,23 +220,8 @@ def test_a_search_whose_space_is_not_known_is_drawn_over_what_its_trials_had() -
         tuple(replace(one, assignments={"act": name}) for one, name in zip(rows, "aabc", strict=True)),
     )
     (act,) = axes(words)
-    assert [text for _, text in act.ticks()] == ["a", "b", "c"]
+    assert [text for _, text in act.scale().ticks()] == ["a", "b", "c"]
     assert len(slices(words)) == 1
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "logarithmic", "expected"),
-    [
-        (1e-4, 1e-2, True, ["0.0001", "0.001", "0.01"]),
-        (0.02, 0.3, True, ["0.03", "0.1", "0.3"]),
-        (0.3, 0.8, False, ["0.3", "0.4", "0.5", "0.6", "0.7", "0.8"]),
-        (1.0, 10.0, False, ["2", "4", "6", "8", "10"]),
-        (2.0, 2.0, False, ["2"]),
-        (1e-4, 1.2e-4, True, ["0.0001", "0.00012"]),
-    ],
-)
-def test_axes_are_labelled_with_round_numbers(low: float, high: float, logarithmic: bool, expected: list[str]) -> None:
-    assert [text for _, text in ticks(low, high, logarithmic=logarithmic)] == expected
 
 
 def test_what_is_thinned_out_keeps_its_ends_and_the_best() -> None:
@@ -158,7 +239,7 @@ def test_a_large_search_stays_a_small_file_and_says_what_was_left_out() -> None:
     found = searched(2000, epochs=100)
     text = page(found, conclude(found, None), Listening("Nothing."))
     assert len(text.encode()) < 8_000_000
-    for words in ("the best 60 are drawn", "the best 150 are drawn", "The best 1000 of 2000 trials"):
+    for words in ("the best 100 are drawn", "the best 150 are drawn", "The best 1000 of 2000 trials"):
         assert words in text
     assert "At most 120 epochs are drawn per curve" in page(
         searched(5, epochs=400), conclude(found, None), Listening("Nothing.")
@@ -178,23 +259,6 @@ def test_a_circle_marks_where_a_trial_paused_and_went_on() -> None:
     paused = replace(row(1, [1.0, 2.0, 4.0, 5.0]), pauses=(2, 3))
     figure = curves(table(paused, row(2, [0.5, 0.6])))
     assert "1 trial paused at a circle and went on." in figure.finding
-    circles = next(one for one in json.loads(figure.drawing)["data"] if one.get("name") == "paused, went on")
-    assert (circles["x"], circles["y"]) == ([2, 3], [2.0, 4.0])
-    assert "paused, went on" not in curves(table(row(2, [0.5, 0.6]))).drawing
-
-
-def test_plotly_knows_each_property_of_each_figure() -> None:
-    """Its Python package, which a report itself does not need, refuses a misspelt one."""
-    import plotly.graph_objects as go
-
-    found = searched(30, epochs=10)
-    written = page(found, conclude(found, None), Listening("Nothing."))
-    (drawings,) = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', written, re.DOTALL)
-    figures = json.loads(drawings)["figures"]
-    assert len(figures) > 5
-    for figure in figures.values():
-        made = go.Figure(figure).to_plotly_json()
-        made["layout"].pop("template", None)
-        assert made == figure
-    with pytest.raises(ValueError, match="Invalid property"):
-        go.Figure({"data": [{"type": "scatter", "colour": "red"}]})
+    circles = [one for one in marks(figure, "hollow") if "cx" in one][1:]  # the first is the legend's
+    assert len(circles) == 2
+    assert "paused, went on" not in str(curves(table(row(2, [0.5, 0.6]))).drawings[0])

@@ -1,0 +1,75 @@
+"""Draws every other metric by epoch, small, so that training can be compared with validation."""
+
+from collections.abc import Sequence
+
+from katib.draw.frame import Frame
+from katib.draw.labels import Entry
+from katib.draw.marks import line
+from katib.draw.scale import Linear, Log
+from katib.report.figure import HALF, Figure
+from katib.table.sample import foremost, spread
+from katib.table.trial_table import Point, TrialRow, TrialTable
+from katib.trainer_contract import METRIC
+
+MOST_CURVES, MOST_POINTS, MOST_METRICS, HEIGHT = 60, 40, 16, 220.0
+DECADES = 30.0
+"""Values whose greatest is so many times the least, all above 0, have a logarithmic axis."""
+LOSS = "train_loss"
+"""Our trainer's loss is the negative SI-SNR of what it trains on."""
+
+
+def metric_figures(table: TrialTable) -> list[Figure]:
+    """Returns a figure for each metric but the objective, the best trial thick."""
+    names = dict.fromkeys(name for row in table.rows for name in row.metrics if name != row.objective)
+    found = (_figure(name, table) for name in list(names)[:MOST_METRICS])
+    return [figure for figure in found if figure is not None]
+
+
+def _figure(name: str, table: TrialTable) -> Figure | None:
+    rows = foremost([row for row in table.rows if row.metrics.get(name)], MOST_CURVES)
+    values = [point.value for row in rows for point in row.metrics[name]]
+    if not values or min(values) == max(values):
+        return None
+    # The loss of the best trial is drawn beside its validation, in the loss's own sign.
+    beside = table.best if name == LOSS and table.identity.metric == METRIC else None
+    if beside is not None:
+        values += [-point.value for point in beside.curve]
+    low, high = _middle(values)
+    log = low > 0 and max(values) > DECADES * min(values) > 0
+    margin = 0.04 * (high - low) or 0.5
+    scale = Log(min(values), max(values)) if log else Linear(low - margin, high + margin)
+    entries = [Entry("best trial", "best thick", "line"), Entry("others", "v2", "line")]
+    entries += [Entry(f"best trial, -{METRIC}", "baseline dashed", "line")] if beside else []
+    last = max(point.step for row in rows for point in row.metrics[name])
+    frame = Frame(HALF, HEIGHT, Linear(0, last), scale, "epoch", "", tuple(entries))
+    marks = [_curve(row.metrics[name], frame, "thin v2", row) for row in reversed(rows) if row is not table.best]
+    if beside is not None:
+        turned = [Point(point.step, -point.value, None) for point in beside.curve]
+        marks.append(_curve(turned, frame, "baseline dashed", beside))
+    marks += [_curve(row.metrics[name], frame, "best thick", row) for row in rows if row is table.best]
+    finding = _finding(name, table, beside)
+    return Figure(f"metric-{name}", name, finding, (frame.drawing(name, finding, [frame.inside(marks)]),))
+
+
+def _curve(points: Sequence[Point], frame: Frame, kind: str, row: TrialRow) -> str:
+    return line([frame.at(point.step, point.value) for point in spread(points, MOST_POINTS)], kind, row.trial)
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the ends of an axis without the outermost hundredth at each side, where there are so many."""
+    ordered = sorted(values)
+    cut = len(ordered) // 100
+    return ordered[cut], ordered[-1 - cut]
+
+
+def _finding(name: str, table: TrialTable, beside: TrialRow | None) -> str:
+    best = table.best
+    points = best.metrics.get(name, ()) if best else ()
+    if not points or best is None:
+        return f"{name} by epoch."
+    at = next((point.value for point in points if point.step == best.best_epoch), points[-1].value)
+    words = f"{at:.4g} at the best epoch of the best trial, {points[-1].value:.4g} at its last."
+    if beside is not None:
+        gap = -at - (beside.value or 0.0)
+        words += f" There it separates what it trains on {abs(gap):.2f} dB {'better' if gap > 0 else 'worse'}."
+    return words
