@@ -4,13 +4,14 @@ The model is the Gaussian process by which `best` ranks candidates (katib/conclu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from katib.conclude.selection import candidates, configurations_of, observations_of, seed_noise, space_of
+from katib.conclude.verdict import Verdict
 from katib.errors import ManifestError
 from katib.search.axis import Axis
 from katib.search.history import OUTCOMES, Observation
-from katib.table.trial_table import TrialTable
+from katib.table.trial_table import TrialRow, TrialTable
 
 FEWEST = 5
 """The fewest values from which a curve over a parameter is drawn."""
@@ -63,6 +64,21 @@ def believe(table: TrialTable) -> Belief:
         return Belief(ends(table), _slices(table))
     except ManifestError:
         return Belief(ends(table))
+
+
+def told(table: TrialTable, verdict: Verdict | None) -> TrialTable:
+    """Returns the table with the seeds that confirmed candidates as further trials, which the search has not seen."""
+    if verdict is None:
+        return table
+    seen = [seed for seed in verdict.seeds if seed not in verdict.unseen]
+    ran = [(verdict.configuration, verdict.seeds), *((one.configuration, one.seeds) for one in verdict.others)]
+    more = [
+        TrialRow(f"seed {seed}", "Succeeded", "", dict(configuration), value, None, 0, 0.0)
+        for configuration, seeds in ran
+        for seed, value in seeds.items()
+        if seed not in seen
+    ]
+    return replace(table, rows=(*table.rows, *more))
 
 
 def ends(table: TrialTable) -> dict[str, End]:

@@ -11,7 +11,7 @@ from functools import cache, cached_property
 import jinja2
 from markupsafe import Markup
 
-from katib.conclude.belief import Belief, believe
+from katib.conclude.belief import Belief, believe, told
 from katib.manifest.object import Manifest
 from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
@@ -48,7 +48,7 @@ class View:
     @cached_property
     def belief(self) -> Belief:
         """What the search's model believes, asked once for all figures."""
-        return believe(self.table) if self.given is None else self.given
+        return believe(told(self.table, self.conclusion.verdict)) if self.given is None else self.given
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def _summary(view: View) -> str:
         facts=facts(view.table, view.conclusion),
         verdict=view.conclusion,
         configuration=configuration(view.table, view.conclusion),
-        candidates=promising(view.table),
+        candidates=promising(told(view.table, view.conclusion.verdict)),
+        confirmed=view.conclusion.verdict is not None,
         notes=summary_notes(view.table),
     )
 

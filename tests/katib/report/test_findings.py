@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from katib.conclude.belief import Belief, believe, ends
+from katib.conclude.belief import Belief, believe, ends, told
+from katib.conclude.selection import candidates
 from katib.conclude.verdict import Rival, judge
 from katib.measure import SI_SNR
 from katib.report.audio import Listening
@@ -182,6 +183,19 @@ def test_the_confirmation_shows_every_seed_of_every_candidate_and_of_the_baselin
     assert "not shown to be better: keep the baseline" in figure.finding
     assert [one for one in marks(figure, "doubt") if "data-tip" in one]
     assert not seeds_figure(table(row(1, [5.0])), None).drawings
+
+
+def test_after_a_confirmation_the_estimates_know_its_seeds() -> None:
+    """A lucky first choice, whose new seeds are poor, is expected to reach less than before."""
+    found = searched(30, epochs=10)
+    best = found.rows[0]
+    made = judge(best.assignments, {42: best.value or 0.0, 123: 4.0, 456: 4.1}, others=[], baseline={}, seen=[42])
+    known = told(found, made)
+    assert len(known.rows) == len(found.rows) + 2
+    before, after = ({one.trials[0]: one for one in candidates(each, 99)}[best.trial] for each in (found, known))
+    assert after.mean < before.mean - 0.5
+    assert after.observed == pytest.approx(((best.value or 0.0) + 8.1) / 3)
+    assert told(found, None) is found
 
 
 def test_every_other_metric_is_drawn_and_the_loss_beside_validation() -> None:
