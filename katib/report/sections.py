@@ -16,6 +16,7 @@ from katib.manifest.object import Manifest
 from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
 from katib.report.axes import axes
+from katib.report.contour import contours
 from katib.report.cost import cost_figure
 from katib.report.curves import curves
 from katib.report.figure import Figure, unit_of
@@ -86,7 +87,8 @@ def _curves(view: View) -> str:
 
 
 def _slices(view: View) -> str:
-    return _html("slices", figures=slices(view.table, view.belief), model=bool(view.belief.slices))
+    figures = [*slices(view.table, view.belief), *contours(view.table, view.belief)]
+    return _html("slices", figures=figures, model=bool(view.belief.slices))
 
 
 def _metrics(view: View) -> str:

@@ -167,12 +167,15 @@ def test_the_plot_needs_no_network_and_shows_each_known_cost() -> None:
     text = page(plan, [variant("64", 1.0, 10), variant("128", 2.0, 20)], SI_SNR)
     assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
     assert "default-src 'none'" in text.replace("&#39;", "'")
-    drawn = json.loads(text[text.index('id="figures">') + len('id="figures">') :].split("</script>")[0])
-    assert list(drawn["figures"]) == ["parameters"]
-    _, points = drawn["figures"]["parameters"]["data"]
-    assert (points["x"], points["y"]) == ([1e-5, 2e-5], [1.0, 2.0])
-    assert points["hovertext"][1].startswith("hidden_size 128")
+    wide, narrow = re.findall(r"<svg.*?</svg>", text, re.DOTALL)
+    assert "drawn across" in wide
+    assert "drawn narrow" in narrow
+    points = re.findall(r'<circle class="dot s-Succeeded" data-tip="(.*?)" cx="(.*?)" cy="(.*?)"', wide)
+    assert [words.split(":")[0] for words, _, _ in points] == ["64", "128"]
+    # Half the parameters and 1 dB less: further left and lower.
+    assert float(points[0][1]) < float(points[1][1])
+    assert float(points[0][2]) > float(points[1][2])
     assert "No other hidden_size is both better and cheaper than 64 (1.00 dB), 128 (2.00 dB)." in text
     assert text.count("Not enough data") == 2
-    assert len(text.encode()) < 8_000_000
+    assert len(text.encode()) < 60_000
     assert page(plan, [variant("64", None, None), variant("128", 1.0, None)], SI_SNR).count("Not enough data") == 3

@@ -12,6 +12,7 @@ from katib.conclude.verdict import Rival, judge
 from katib.measure import SI_SNR
 from katib.report.audio import Listening
 from katib.report.axes import axes
+from katib.report.contour import contours
 from katib.report.cost import cost, cost_figure
 from katib.report.curves import curves
 from katib.report.figure import Figure, span
@@ -154,7 +155,13 @@ def test_a_slice_says_what_the_model_expects_and_nothing_where_it_sees_nothing()
     optimum = float(belief.slices["lr"].best.text)
     assert pytest.approx(optimum, rel=0.5) == 1e-4 * 100**0.6
     assert "sees no effect of lr_factor" in by_name["lr_factor"].finding
-    assert not believe(table(row(1, [1.0]), row(2, [2.0]))).slices
+    (plane,) = contours(found, belief)
+    assert plane.title.startswith("lr and ")
+    assert "The model expects the most at lr 0.001" in plane.finding
+    nothing = believe(table(row(1, [1.0]), row(2, [2.0])))
+    assert (nothing.slices, nothing.plane) == ({}, None)
+    noise = table(*(row(number, [float(number * 7 % 5)], lr=1e-4 * 1.2**number) for number in range(20)))
+    assert contours(noise, believe(noise)) == []
 
 
 def test_failures_of_one_cause_are_one_row_whatever_numbers_they_hold() -> None:

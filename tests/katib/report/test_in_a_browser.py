@@ -77,6 +77,7 @@ ALL = [
     "history",
     "curves",
     *(f"slice-{name}" for name in ("lr", "weight_decay", "grad_clip_norm", "lr_factor")),
+    "contour",
     "importance",
     "cost",
 ]

@@ -166,6 +166,8 @@ def test_pointing_at_a_mark_tells_of_its_trial_and_highlights_it_everywhere(read
 
 def test_two_trials_are_compared_and_copied_by_mouse_and_by_keys(reader: Page, linked: Path) -> None:
     reader.open(linked)
+    # A page that still glides towards the row would move it from under the mouse.
+    reader.evaluate("document.documentElement.style.scrollBehavior = 'auto'")
     reader.evaluate("document.querySelector('#trials tbody tr').focus()")
     press(reader, "ArrowDown")
     press(reader, "Enter")
