@@ -101,6 +101,7 @@ class Flags:
     PATIENCE = "--patience"
     HOPELESS = "--hopeless"
     SEED = "--seed"
+    TRAIN_LIMIT = "--train-limit"
     CURRICULUM = "--curriculum"
     SEGMENT_SECONDS = "--segment-seconds"
     BATCH_SIZE = "--batch-size"

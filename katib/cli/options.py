@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -57,6 +57,15 @@ def trackers_of(text: str | None) -> str:
         if name not in TRACKER_NAMES:
             raise SepsweepError(f"--trackers '{text}': '{name}' is no tracker: {nearest(name, TRACKER_NAMES)}")
     return ",".join(dict.fromkeys(names))
+
+
+def train_limit_of(text: str | None) -> "int | Literal['all'] | None":
+    """Returns the mixtures of `--train-limit`; None where it is not given."""
+    if text is None or text == "all":
+        return None if text is None else "all"
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= MOST):
+        raise SepsweepError(f"--train-limit '{text}': a whole number of mixtures, such as 8000, or all")
+    return int(text)
 
 
 def values_by_seed(text: str) -> dict[int, float] | None:

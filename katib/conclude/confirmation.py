@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from katib.backend.local.backend import LocalBackend
 from katib.conclude.fixed_runs import derived, require_trainer, seed_of
@@ -24,7 +24,7 @@ from katib.files import write_whole
 from katib.manifest.object import Manifest
 from katib.spec_command import placeholders
 from katib.table.trial_table import TrialTable
-from katib.trainer_contract import is_own
+from katib.trainer_contract import Flags, is_own
 from katib.untrusted import checked, clean, read_json
 
 SEEDS = (42, 123, 456)
@@ -32,6 +32,7 @@ SEEDS = (42, 123, 456)
 TOP = 3
 OWN_FILE = "x.yaml"
 """What stands in a command for the file of a user's own spec, of which a search does not know where it lies."""
+TrainLimit = int | Literal["all"]
 VERDICT = "verdict.json"
 """The file in the search's folder with the verdict of a confirmation that ran on a cluster."""
 
@@ -68,16 +69,20 @@ def plan_confirmation(
     seeds: Sequence[int] = SEEDS,
     top: int = TOP,
     baseline: Mapping[int, float] | None = None,
+    train_limit: TrainLimit | None = None,
 ) -> FollowUpPlan:
     """Returns the plan that confirms the search of `table` and `manifest`.
 
-    The default `baseline` is the one in the search's spec, if it was trained for as many epochs. Raises ResultError
-    where there is no candidate, or where the search has seen all `seeds`.
+    The default `baseline` is the one in the search's spec, if it was trained for as many epochs. With a `train_limit`,
+    on other mixtures than the search's, there is none, and no run of the search counts. Raises ResultError where there
+    is no candidate, or where the search has seen all `seeds`.
     """
     found = candidates(table, top)
     if not found:
         raise ResultError(nothing_to_go_by(table))
     require_trainer(manifest, table.identity.name)
+    if train_limit is not None and manifest.declared is not None:
+        raise ResultError(f"{table.identity.name}: a command of your own has no --train-limit; leave TRAIN_LIMIT= out")
     seen = seen_seeds(table, manifest)
     if not set(seeds) - set(seen):
         raise ResultError(
@@ -89,9 +94,15 @@ def plan_confirmation(
         search=table.identity.name,
         seeds=tuple(seeds),
         seen=seen,
-        groups=tuple(_group(one, table, manifest, seeds) for one in found),
-        baseline=dict(_baseline(table) if baseline is None else baseline),
+        groups=tuple(_group(one, table, manifest, () if train_limit else seeds) for one in found),
+        baseline=dict((_baseline(table) if train_limit is None else {}) if baseline is None else baseline),
+        train_limit=train_limit,
     )
+
+
+def other_size(manifest: Manifest, wanted: TrainLimit | None) -> TrainLimit | None:
+    """Returns the mixtures of a confirmation; None where they are those of the search of `manifest`."""
+    return None if wanted == (manifest.number(Flags.TRAIN_LIMIT) or "all") else wanted
 
 
 def hindrance(table: TrialTable) -> str:

@@ -27,6 +27,8 @@ from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
 
 LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
 EXPERIMENT_LABEL, GROUP_VARIABLE = "katib.kubeflow.org/experiment", "WANDB_RUN_GROUP"
+MANY = 100.0
+"""How many times longer a run on the whole corpus may take than one on a part of it, of which the size is not known."""
 _WORD = re.compile(r"[A-Za-z0-9_./:+@%-]+")
 """A setting within a run's value: no comma, no equals sign, and nothing that a shell would interpret."""
 """Text that some YAML readers take for a number: 1e-06 is a number in Go and a string in Python."""
@@ -73,7 +75,7 @@ def derived(search: Manifest, plan: FollowUpPlan) -> str:
             **({"namespace": search.metadata["namespace"]} if "namespace" in search.metadata else {}),
             "labels": {name: search.labels[name] for name in LABELS if name in search.labels},
             "annotations": {
-                PLAN: plan.model_dump_json(),
+                PLAN: plan.text,
                 **({OWN_SPEC: search.annotations[OWN_SPEC]} if OWN_SPEC in search.annotations else {}),
             },
         },
@@ -128,6 +130,9 @@ def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
     if plan.epochs is not None:
         given |= {Flags.EPOCHS, Flags.CONTINUE_FROM}
         command += [Flags.EPOCHS, str(plan.epochs)]
+    if plan.train_limit is not None:
+        given |= {Flags.TRAIN_LIMIT}
+        command += [] if plan.train_limit == "all" else [Flags.TRAIN_LIMIT, str(plan.train_limit)]
     for flag, values in search.flags.items():
         if flag not in given and not any(placeholder in value for placeholder in searched for value in values):
             command += [flag, *values]
@@ -155,7 +160,10 @@ def _in_group(variable: Tree, experiment: str) -> Tree:
 
 
 def _longer(search: Manifest, plan: FollowUpPlan) -> float:
-    """Returns how many times the epochs of the search a run has, and at least 1."""
+    """Returns how many times the epochs or mixtures of the search a run has, at least 1, and MANY if nobody knows."""
+    few, many = search.number(Flags.TRAIN_LIMIT), plan.train_limit
+    if many is not None:
+        return MANY if few and many == "all" else max(1.0, int(many) / few) if few else 1.0
     before = search.declared.epochs if search.declared else search.number(Flags.EPOCHS)
     return max(1.0, plan.epochs / before) if plan.epochs and before else 1.0
 

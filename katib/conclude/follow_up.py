@@ -68,14 +68,14 @@ class FollowUp:
         return replace(self, table=result.table or self.table, code=result.code)
 
 
-def find(backend: Backend, search: str, purpose: Purpose, epochs: int | None = None) -> FollowUp | None:
+def find(backend: Backend, search: str, purpose: Purpose, size: int | str | None = None) -> FollowUp | None:
     """Returns what follows from `search` as it was planned; None where nothing does yet.
 
-    `epochs` is to how many its runs are trained, where those are not the search's.
+    `size` is to how many epochs, or on how many mixtures, its runs are trained, where those are not the search's.
 
     Raises the backend's error where an experiment of that name follows from something else.
     """
-    name = experiment_name(search, purpose_name(purpose, epochs))
+    name = experiment_name(search, purpose_name(purpose, size))
     text = backend.manifest(name)
     if text is None:
         return None

@@ -71,11 +71,18 @@ class FollowUpPlan(BaseModel):
     """The field of the model that an architecture sweep varies."""
     epochs: int | None = None
     """The epochs of each run; None: those of the search."""
+    train_limit: int | Literal["all"] | None = None
+    """The mixtures that each run trains on; None: those of the search."""
 
     @property
     def name(self) -> str:
         """The name of its Experiment."""
-        return experiment_name(self.search, purpose_name(self.purpose, self.epochs))
+        return experiment_name(self.search, purpose_name(self.purpose, self.epochs or self.train_limit))
+
+    @property
+    def text(self) -> str:
+        """The plan as JSON, which is as it was before sizes where it has none."""
+        return self.model_dump_json(exclude={"train_limit"} if self.train_limit is None else None)
 
     @property
     def words(self) -> list[str]:
@@ -119,9 +126,9 @@ class FollowUpPlan(BaseModel):
         return sum(word not in ended for word in self.words)
 
 
-def purpose_name(purpose: Purpose, epochs: int | None) -> str:
-    """Returns the end of an Experiment's name: what it is for, and to how many epochs where it trains further."""
-    return purpose if epochs is None else f"{purpose}-{epochs}"
+def purpose_name(purpose: Purpose, size: int | str | None = None) -> str:
+    """Returns the end of an Experiment's name: what it is for, and the epochs or mixtures where they are others."""
+    return purpose if size is None else f"{purpose}-{size}"
 
 
 def experiment_name(search: str, purpose: str) -> str:

@@ -4,6 +4,7 @@ import sys
 
 from katib.conclude.confirmation import verdict_record
 from katib.conclude.follow_up import FollowUp
+from katib.conclude.plan import FollowUpPlan
 from katib.conclude.remarks import differences
 from katib.conclude.verdict import Verdict
 from katib.program import as_typed
@@ -19,7 +20,7 @@ def print_plan(follow_up: FollowUp) -> None:
     print_words(
         f"confirm: experiment '{follow_up.name}', {count(follow_up.outstanding, 'run')}:"
         f" {count(len(plan.groups), 'configuration')} of '{plan.search}'"
-        f" with seeds {', '.join(map(str, plan.seeds))}{counted}"
+        f" with seeds {', '.join(map(str, plan.seeds))}{_size(plan)}{counted}"
     )
     rows = [
         [
@@ -33,6 +34,10 @@ def print_plan(follow_up: FollowUp) -> None:
     print_rows(["#", "estimated mean", "seeds to run", *plan.groups[0].configuration], rows)
     if not plan.baseline:
         print_words("note: no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)")
+
+
+def _size(plan: FollowUpPlan) -> str:
+    return f" on {plan.train_limit} mixtures" if plan.train_limit else ""
 
 
 def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from katib.backend.base import RunResult
-from katib.backend.local.corpus import EARLIER, is_earlier
+from katib.backend.local.corpus import EARLIER, is_earlier, mixtures
 from katib.backend.local.launch import Launcher, launcher
 from katib.backend.local.own_program import require_own_program
 from katib.backend.local.pace import pace
@@ -19,7 +19,7 @@ from katib.program import as_typed
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
 from katib.terminal import say
-from katib.trainer_contract import SUMMARY
+from katib.trainer_contract import SUMMARY, Flags
 from katib.yaml_reader import read_yaml
 
 
@@ -46,6 +46,7 @@ class LocalRun:
         if not self.named:
             require_own_program(Manifest.of(read_yaml(self.manifest)), str(self.runs / self.name / MANIFEST))
         self._require_corpus()
+        self._require_mixtures(Manifest.of(read_yaml(self.manifest)).number(Flags.TRAIN_LIMIT))
         if not is_begun(self._launcher) and (cost := pace(self._launcher)) is not None:
             say(str(cost))
 
@@ -75,6 +76,12 @@ class LocalRun:
             if isinstance(folder, str):
                 return Path(folder)
         return None
+
+    def _require_mixtures(self, wanted: int | None) -> None:
+        """Raises FolderError where the corpus has fewer mixtures to train than are `wanted`."""
+        data = self._launcher.data
+        if wanted is not None and data is not None and wanted > (found := mixtures(data)):
+            raise FolderError(f"--data {data}: has {found} mixtures to train, and {wanted} are asked for; name fewer")
 
     def _require_corpus(self) -> None:
         """Raises FolderError where the corpus is not the search's: their values could not be compared."""

@@ -19,6 +19,7 @@ from katib.search.history import Observation
 from katib.search.sampler import sampler
 from katib.site import load_site
 from katib.spec import load_spec, specs
+from katib.tree import at
 from tests.katib.backend.local.rig import manifest as foreign
 from tests.katib.conclude.tables import row, table
 from trainer.command_line import parse
@@ -70,6 +71,33 @@ def test_its_runs_are_a_group_of_their_own_on_wandb_in_the_same_namespace(group:
     variable["value"] = group
     namespace = "sweeps/" if "/" in group else ""
     assert f"value: {namespace}series3-dprnn-confirm\n" in derived(Manifest.of(document), plan())
+
+
+@pytest.mark.parametrize(
+    ("had", "wanted", "flags", "longer"),
+    [(None, 8000, ["8000"], 1.0), (2000, 8000, ["8000"], 4.0), (2000, "all", [], 100.0), (8000, 2000, ["2000"], 1.0)],
+)
+def test_runs_of_another_size_have_their_own_name_mixtures_and_time(
+    had: int | None, wanted: Any, flags: list[str], longer: float
+) -> None:
+    document = search()
+    spec = document["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    container["command"] += ["--train-limit", str(had)] if had else []
+    sized = plan(train_limit=wanted)
+    text = derived(Manifest.of(document), sized)
+    made = Manifest.of(yaml.safe_load(text))
+    assert check_text(text, "x") == []
+    assert made.name == sized.name == f"series3-dprnn-confirm-{wanted}"
+    assert made.flags.get("--train-limit", []) == flags
+    before, after = spec["activeDeadlineSeconds"], at(made.job, "spec").get("activeDeadlineSeconds")
+    assert after == before * longer
+    assert plan_of(made) == sized
+
+
+def test_a_plan_of_the_search_s_own_size_is_written_as_before() -> None:
+    assert "train_limit" not in plan().text
+    assert plan_of(Manifest.of(yaml.safe_load(derived(Manifest.of(search()), plan())))) == plan()
 
 
 def test_the_runs_are_those_that_are_missing_and_no_others() -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 import yaml
 
+from katib.conclude.confirmation import other_size, plan_confirmation
 from katib.conclude.stages import begun_stage, due
 from katib.errors import SepsweepError, SpecError
+from katib.manifest.object import Manifest
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
 from katib.spec import SPECS, Spec, load_spec, stages_of
 from katib.table.trial_table import Budget, TrialRow, TrialTable
 from katib.trial import Identity
+from tests.katib.conclude.tables import row as measured
+from tests.katib.conclude.tables import table as measured_table
 from tests.verbs import katib
 
 STAGES: list[dict[str, Any]] = [
@@ -168,3 +172,13 @@ def test_render_prints_the_first_stage_and_says_so(tmp_path: Path) -> None:
     assert "this is the first stage, 'grown-1'; local and deploy run the others after it" in done.stderr
     with pytest.raises(SpecError, match="its stages are searches of their own"):
         render(load_spec(str(tmp_path / "grown.yaml")), load_site())
+
+
+def test_a_confirmation_of_another_size_counts_no_run_of_the_search_and_no_other_baseline() -> None:
+    search = Manifest.of(yaml.safe_load(render(load_spec("dprnn"), load_site())))
+    rows = [measured(f"test-{number}", 3.0 - number, lr=f"0.00{number + 1}", grad_clip_norm="5") for number in (0, 1)]
+    found = plan_confirmation(measured_table(*rows), search, train_limit=8000)
+    assert [dict(group.known) for group in found.groups] == [{}] * len(found.groups)
+    assert (found.baseline, found.train_limit) == ({}, 8000)
+    assert other_size(search, "all") is None
+    assert other_size(search, 8000) == 8000
