@@ -96,6 +96,10 @@ class Surrogate:
         mean, deviation = self.standard(points)
         return self.middle + self.scale * mean, self.scale * deviation
 
+    def sample(self, points: Array, draws: int, generator: np.random.Generator) -> Array:
+        """Returns functions [draws, M] of the process at `points` [M, D] in the unit of the values."""
+        return self.middle + self.scale * self.process.sample(self._encoded(points), draws, generator)
+
     def assume(self, points: Array) -> "Surrogate":
         """Returns the process that has also observed its own means at `points` [P, D]."""
         return replace(self, process=self.process.assume(self._encoded(points)))

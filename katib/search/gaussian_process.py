@@ -61,6 +61,15 @@ class GaussianProcess:
         variance = np.maximum(signal - np.einsum("nm,nm->m", half, half), 1e-12)
         return cross @ self.weights, np.sqrt(variance)
 
+    def sample(self, points: Array, draws: int, generator: np.random.Generator) -> Array:
+        """Returns `draws` functions [draws, M] of the process, without noise, at `points` [M, D]."""
+        cross = self.cross(points)
+        half = solve_triangular(self.factor[0], cross.T, lower=True, check_finite=False)
+        covariance = math.exp(self.theta[-2]) * _matern(_squares(points, points, self.groups, self.theta))[0]
+        values, vectors = np.linalg.eigh(covariance - half.T @ half)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        return np.asarray(cross @ self.weights + generator.standard_normal((draws, len(points))) @ root.T)
+
     def cross(self, points: Array) -> Array:
         """Returns the covariance [M, N] of the function at `points` [M, D] with the function at `x`."""
         return math.exp(self.theta[-2]) * _matern(_squares(points, self.x, self.groups, self.theta))[0]

@@ -7,30 +7,35 @@ const pause = Number(live.dataset.milliseconds);
 const key = "sepsweep/" + live.dataset.name;
 let tag = "", failures = 0;
 
+// Rows and items have names; what the script has put into a section is not the server's, and stays.
+const name_of = node => node.id || (node.nodeName === "TR" && node.dataset.trial) || "";
+const ours = node => node.nodeType === Node.ELEMENT_NODE && node.classList.contains("tools");
+
 function morph(old, now) {
   if (old.nodeType !== now.nodeType || old.nodeName !== now.nodeName) return old.replaceWith(now);
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.nodeValue !== now.nodeValue) old.nodeValue = now.nodeValue;
     return;
   }
-  if (old.isEqualNode(now)) return;
+  if (old.isEqualNode(now) || (old.nodeName === "THEAD" && old.textContent === now.textContent)) return;
   for (const name of old.getAttributeNames()) {
     if (!now.hasAttribute(name) && !["open", "data-kept"].includes(name)) old.removeAttribute(name);
   }
   for (const name of now.getAttributeNames()) {
     if (old.getAttribute(name) !== now.getAttribute(name)) old.setAttribute(name, now.getAttribute(name));
   }
-  const named = new Map([...old.children].filter(child => child.id).map(child => [child.id, child]));
-  let place = old.firstChild;
+  const named = new Map([...old.children].filter(name_of).map(child => [name_of(child), child]));
+  const after = node => { while (node && ours(node)) node = node.nextSibling; return node; };
+  let place = after(old.firstChild);
   for (const child of [...now.childNodes]) {
-    const same = child.id && named.get(child.id);
+    const name = name_of(child), same = name && named.get(name);
     if (same && same !== place) old.insertBefore(same, place);
-    const found = same || (place && !(place.id && !child.id) && place.nodeName === child.nodeName && !(child.id && place.id !== child.id) ? place : null);
+    const found = same || (place && !name && !name_of(place) && place.nodeName === child.nodeName ? place : null);
     if (!found) { old.insertBefore(child, place); continue; }
-    place = found.nextSibling;
+    place = after(found.nextSibling);
     morph(found, child);
   }
-  while (place) { const next = place.nextSibling; place.remove(); place = next; }
+  while (place) { const next = after(place.nextSibling); place.remove(); place = next; }
 }
 
 function exchange(section) {
@@ -53,9 +58,16 @@ async function look() {
   if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
   const state = await answer.json();
   if (state.build !== live.dataset.build) return location.reload();
-  for (const section of state.sections) if (section.html !== undefined) exchange(section);
+  const changed = state.sections.filter(section => section.html !== undefined);
+  for (const section of changed) exchange(section);
   const ids = new Set(state.sections.map(section => section.id));
   for (const part of live.querySelectorAll(".part")) if (!ids.has(part.id)) part.remove();
+  let place = live.firstElementChild;
+  for (const id of ids) {
+    const part = document.getElementById(id);
+    if (part === place) place = place.nextElementSibling; else live.insertBefore(part, place);
+  }
+  if (changed.length) sepsweep.refresh(live);
   // The address without a name shows the latest search, as soon as there is one.
   if (!live.dataset.name && live.querySelector("#searches a")) return location.reload();
   document.title = state.title;
@@ -99,50 +111,10 @@ function seen() {
 addEventListener("pagehide", seen);
 document.addEventListener("visibilitychange", () => { if (document.visibilityState === "hidden") seen(); });
 
-// --- the table of trials ---
-const order = {column: -1, down: false};
-function sort(table) {
-  for (const [place, head] of [...table.tHead.rows[0].cells].entries()) {
-    if (place === order.column) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-    else head.removeAttribute("aria-sort");
-  }
-  if (order.column < 0) return;
-  const value = row => {
-    const text = row.cells[order.column].textContent.trim(), number = parseFloat(text);
-    return text === "" ? null : Number.isNaN(number) ? text : number;
-  };
-  const sign = order.down ? -1 : 1;
-  const rows = [...table.tBodies[0].rows].map(row => [value(row), row]);
-  rows.sort(([one], [two]) => one === null || two === null ? (one === null) - (two === null)
-    : typeof one === typeof two ? sign * (one < two ? -1 : one > two ? 1 : 0) : typeof one === "number" ? -1 : 1);
-  table.tBodies[0].append(...rows.map(([, row]) => row));
-}
-function filter() {
-  const words = document.getElementById("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const row of document.querySelectorAll("#trials tbody tr")) {
-    const text = row.textContent.toLowerCase();
-    row.hidden = !words.every(word => text.includes(word));
-  }
-}
-function table(section) {
-  const found = section.querySelector("table.sortable");
-  if (!found) return;
-  sort(found);
-  filter();
-}
-live.addEventListener("input", event => { if (event.target.id === "filter") filter(); });
-live.addEventListener("click", event => {
-  const head = event.target.closest("table.sortable thead th");
-  if (!head) return;
-  order.down = order.column === head.cellIndex ? !order.down : head.classList.contains("number");
-  order.column = head.cellIndex;
-  sort(head.closest("table"));
-});
-
 // --- keys ---
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
-  const places = {"/": "#filter", e: "#events .scroll", t: "#trials .scroll", g: "#searches a"};
+  const places = {e: "#events .scroll", t: "#all .scroll", g: "#searches a"};
   const target = places[event.key] && document.querySelector(places[event.key]);
   if (!target) return;
   event.preventDefault();
@@ -152,8 +124,6 @@ addEventListener("keydown", event => {
 
 function prepare(section) {
   if (section.id === "events") since(section);
-  if (section.id === "trials") table(section);
-  section.dispatchEvent(new CustomEvent("sepsweep:section", {bubbles: true}));
 }
 for (const section of live.querySelectorAll(".part")) prepare(section);
 follow();

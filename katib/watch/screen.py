@@ -5,7 +5,7 @@ What cannot be read leaves the last state on the page, with a line that says so.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from katib.conclude.remarks import remarks
 from katib.errors import SepsweepError
 from katib.program import as_typed
 from katib.table.trial_table import TrialTable
+from katib.watch.depth import Depth
 from katib.watch.events import failed_last
 from katib.watch.looks import Looks
 from katib.watch.sections import PARTS, Section, Sections, notes
@@ -51,13 +52,22 @@ class Screen:
         self._version: str | None = None
         self._table: TrialTable | None = None
         self._read_at = self._took = 0.0
-        self.state: State | None = None
-        """What was seen last; None before the first look has ended."""
+        self._depth = Depth(self._forget)
+        self._seen: State | None = None
 
     def look(self, patience: float) -> State | None:
         """Returns the state now, or the last one where a look takes longer than `patience` in s; None without one."""
         self._looks.wait(patience)
         return self.state
+
+    @property
+    def state(self) -> State | None:
+        """What was seen last; None before the first look has ended."""
+        seen = self._seen
+        if seen is None or not self._depth.sections:
+            return seen
+        # The table of all trials, which is long, comes last.
+        return replace(seen, sections=(*seen.sections[:-1], *self._depth.sections, seen.sections[-1]))
 
     def _look(self) -> None:
         version = self._backend.version(self._name)
@@ -67,6 +77,12 @@ class Screen:
             begin = time.thread_time()
             self._read(version)
             self._took = time.thread_time() - begin
+        if self._table is not None:
+            self._depth.update(self._table)
+
+    def _forget(self) -> None:
+        """Lets the next look read the search again, since its table shows what the model says."""
+        self._version = None
 
     def _read(self, version: str | None) -> None:
         problem = ""
@@ -77,17 +93,18 @@ class Screen:
             if self._table is not None:
                 problem += f"; what follows is what was there at {when(self._read_at, time.time())}"
         except BaseException as error:
-            self.state = self.state or State([notes([f"{self._name}: cannot be shown ({type(error).__name__})"])])
+            self._seen = self._seen or State([notes([f"{self._name}: cannot be shown ({type(error).__name__})"])])
             raise
         if self._table is None:
-            self.state = State([notes([problem])])
+            self._seen = State([notes([problem])])
             return
         table = self._table
         halted = as_typed(self._backend.halted(self._name)) if table.under_way else ""
         tails = self._tails.of(failed_last(table))
-        view = View(table, time.time(), self._curves.of(table), tails, halted, self._price)
+        curves, belief = self._curves.of(table), self._depth.belief
+        view = View(table, time.time(), curves, tails, belief, halted, self._price)
         missing = [line for line in (problem, halted, *table.notes, *remarks(table)) if line]
-        self.state = State([notes(missing), *self._sections.of(view)], headline(table))
+        self._seen = State([notes(missing), *self._sections.of(view)], headline(table))
 
 
 class Screens:

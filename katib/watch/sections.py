@@ -5,13 +5,18 @@ Names, reasons and lines of trials come from anybody; they reach the page throug
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 
 import jinja2
 
+from katib.conclude.belief import Belief
 from katib.manifest.render import TEMPLATES
-from katib.report.tables import all_trials
+from katib.report.audio import Listening
+from katib.report.sections import SECTIONS
+from katib.report.sections import View as ReportView
+from katib.report.summary import conclude
+from katib.table.trial_table import TrialTable
 from katib.watch.events import events
 from katib.watch.lanes_figure import lanes_figure
 from katib.watch.running import StopBars, curves, now, running
@@ -28,7 +33,7 @@ class Section:
     id: str
     html: str
 
-    @property
+    @cached_property
     def tag(self) -> str:
         """The content in 12 letters."""
         return sha256(self.html.encode()).hexdigest()[:12]
@@ -105,8 +110,14 @@ def _events(view: View) -> str:
     return html("events", events=events(view), when=lambda time: when(time, view.now), prefix=_prefix(view))
 
 
-def _trials(view: View) -> str:
-    return html("trials", grid=all_trials(view.table), prefix=_prefix(view))
+def _all(view: View) -> str:
+    return report(view.table, view.belief, "all")
+
+
+def report(table: TrialTable, belief: Belief, key: str) -> str:
+    """Returns a section of the report (katib/report/sections.py)."""
+    _, build = SECTIONS[key]
+    return build(ReportView(table, conclude(table, None), Listening(""), given=belief))
 
 
 PARTS = (
@@ -114,5 +125,5 @@ PARTS = (
     Part("running", _running),
     Part("lanes", _lanes),
     Part("events", _events),
-    Part("trials", _trials),
+    Part("all", _all),
 )

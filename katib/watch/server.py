@@ -29,7 +29,7 @@ POLICY = (
 FIRST_PAINT, A_LOOK = 0.6, 15.0
 """Seconds for which the page, and later one of its requests, wait for a look at the search."""
 FILES = {
-    "/watch.js": ("text/javascript", ("watch.js",)),
+    "/watch.js": ("text/javascript", ("linked.js", "trials.js", "watch.js")),
     "/watch.css": ("text/css", ("report.css", "draw.css", "watch.css")),
 }
 ICON = (

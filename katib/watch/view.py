@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, nan
 
+from katib.conclude.belief import Belief
 from katib.table.run_folder import Later
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.trial import ENDED
@@ -41,6 +42,8 @@ class View:
     """By trial."""
     tails: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The last lines of failed trials, by trial."""
+    belief: Belief = field(default_factory=Belief)
+    """What the search's model said when it was asked last."""
     halted: str = ""
     """Why it stands still, although trials are under way; empty where it does not."""
     price: float | None = None

@@ -16,9 +16,10 @@ from katib.backend.local.backend import LocalBackend
 from katib.backend.local.record import DATABASE, MANIFEST
 from katib.errors import ClusterError
 from katib.table.trial_table import TrialTable
+from katib.watch.depth import Depth
 from katib.watch.screen import Screens
 from katib.watch.server import Application, WatchServer
-from tests.katib.report.simulated import row, table
+from tests.katib.report.simulated import row, searched, table
 from tests.verbs import katib
 
 PORT, NAME = 8123, "made"
@@ -79,6 +80,12 @@ class Fake:
         return self.lines[-most:]
 
 
+@pytest.fixture(autouse=True)
+def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slow sections have a test of their own, and would go on in the next test."""
+    monkeypatch.setattr(Depth, "update", lambda self, table: None)
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the runs folder of a search of 30 trials. Not to be changed."""
@@ -134,7 +141,7 @@ def test_nothing_of_the_page_comes_from_elsewhere_or_is_inline(browser: Browser)
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "style=" not in text
     assert "<style" not in text
-    assert text.count("<script") == 1
+    assert text.count("<script") - text.count('<script type="application/json"') == 1
     assert browser.headers["X-Content-Type-Options"] == "nosniff"
     assert browser.ask("/", "HEAD") == ""
     assert int(browser.headers["Content-Length"]) > 1000
@@ -169,7 +176,7 @@ def test_names_reasons_and_lines_with_html_are_text(tmp_path: Path) -> None:
     text = "".join(Browser(fake).sections("series3-sepformer").values())
     assert "onerror=alert" in text
     assert "<img" not in text
-    assert "</script" not in text
+    assert text.count("</script") == text.count('<script type="application/json" id="trials-data">') == 1
     assert "its last 10 lines" in text
 
 
@@ -202,7 +209,7 @@ def test_a_damaged_study_shows_what_its_runs_have_written(made: Path, tmp_path: 
     (tmp_path / "runs" / NAME / DATABASE).write_bytes(damage)
     found = Browser(LocalBackend(tmp_path / "runs")).sections()
     assert "what follows is what its runs have written themselves" in found["notes"]
-    assert "made-" in found["trials"]
+    assert "made-" in found["all"]
     (tmp_path / "runs" / NAME / MANIFEST).unlink()
     found = Browser(LocalBackend(tmp_path / "runs")).sections()
     assert "cannot be read" in found["notes"]
@@ -229,7 +236,7 @@ def test_trials_without_a_metric_or_a_time_are_listed() -> None:
     ]
     found = Browser(Fake(table(*rows))).sections("series3-sepformer")
     assert "none yet" in found["strip"]
-    assert "00000003" in found["trials"]
+    assert "00000003" in found["all"]
 
 
 def test_ten_megabytes_of_output_give_ten_lines(made: Path, tmp_path: Path) -> None:
@@ -274,3 +281,17 @@ def test_each_backend_lists_its_searches(made: Path) -> None:
     assert list(backend.experiments()) == [NAME]
     assert backend.version(NAME) != backend.version("nosuch")
     assert backend.last_lines(NAME, "nosuch", 10) == []
+
+
+def test_the_report_and_what_the_model_believes_follow() -> None:
+    told = list[int]()
+    depth = Depth(lambda: told.append(1))
+    depth.build(searched(20, epochs=10))
+    found = {section.id: section.html for section in depth.sections}
+    assert list(found) == ["belief", "parallel", "history", "curves", "slices", "importance", "cost"]
+    assert "Ten more trials promise about +" in found["belief"]
+    assert found["belief"].count("data-trial=") == 5
+    assert told
+    assert depth.belief.slices
+    depth.build(table(row(1, [1.0])))
+    assert "Too few trials have ended" in {section.id: section.html for section in depth.sections}["belief"]

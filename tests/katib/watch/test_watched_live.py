@@ -53,7 +53,7 @@ def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) 
     reader.wait_until(text("strip", "2 running"))
     read_until(engine, "epoch 3")
     reader.wait_until(text("events", "new best"))
-    reader.evaluate("document.getElementById('filter').focus(); document.getElementById('filter').value = 'Succeeded'")
+    reader.evaluate("document.querySelector('input.filter').focus()")
 
     engine.send_signal(signal.SIGKILL)
     engine.wait()
@@ -62,7 +62,7 @@ def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) 
     reader.wait_until(text("strip", "3 of 3"))
     assert engine.wait() == 0
     reader.wait_until(text("events", "finished 6 epochs, 11.00 dB"))
-    assert reader.evaluate("document.activeElement.id") == "filter"
+    assert reader.evaluate("document.activeElement.className") == "filter"
     assert reader.evaluate("document.querySelectorAll('#trials tbody tr').length") == 3
     PICTURES.mkdir(parents=True, exist_ok=True)
     reader.screenshot(PICTURES / "live.png")

@@ -1,0 +1,90 @@
+"""Builds the sections that take long, those that ask the search's model, in a thread of its own as trials end.
+
+They follow the page's other sections by some seconds, and never hold them up.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from katib.conclude.belief import Belief, believe
+from katib.conclude.promise import promise
+from katib.table.run_folder import Later, Metrics
+from katib.table.trial_table import Point, TrialTable
+from katib.text import difference, short, with_unit
+from katib.watch.sections import Section, html, report
+
+FACTOR = 20
+"""The sections are built anew at the earliest after so many times as long as it took the last time."""
+ONE_AT_A_TIME = threading.Lock()
+"""Several searches take their turns: a machine that trains has other things to do."""
+KEYS = ("parallel", "history", "curves", "slices", "importance", "metrics", "cost")
+"""The sections of the report that are shown."""
+
+
+class Depth:
+    """The slow sections of one search; `told` is called when they have been built."""
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self._told = told
+        self.sections: Sequence[Section] = ()
+        """As they were built last."""
+        self.belief = Belief()
+        """What the model said then."""
+        self._key: tuple[int, int] | None = None
+        self._busy = threading.Lock()
+        self._earliest = 0.0
+
+    def update(self, table: TrialTable) -> None:
+        """Begins to build the sections of `table`, unless it has no more trials and ends than the last one had."""
+        key = len(table.rows), len(table.rows) - len(table.under_way)
+        if key == self._key or time.monotonic() < self._earliest or not self._busy.acquire(blocking=False):
+            return
+        threading.Thread(target=self._update, args=(table, key), daemon=True).start()
+
+    def _update(self, table: TrialTable, key: tuple[int, int]) -> None:
+        try:
+            with ONE_AT_A_TIME:
+                begin = time.monotonic()
+                self.build(table)
+                self._earliest = time.monotonic() + FACTOR * (time.monotonic() - begin)
+        finally:
+            self._key = key
+            self._busy.release()
+
+    def build(self, table: TrialTable) -> None:
+        """Builds the sections of `table`."""
+        # The figures read every metric of many trials: this copy, not the table, keeps them in memory.
+        table = replace(table, rows=tuple(replace(row, metrics=Later(_reader(row.metrics))) for row in table.rows))
+        self.belief = believe(table)
+        found = [Section("belief", _belief(table))]
+        found += [Section(name, report(table, self.belief, name)) for name in KEYS]
+        self.sections = [section for section in found if section.html.strip()]
+        self._told()
+
+
+def _reader(metrics: Mapping[str, tuple[Point, ...]]) -> Callable[[], Metrics]:
+    return metrics.read if isinstance(metrics, Later) else lambda: dict(metrics)
+
+
+def _belief(table: TrialTable) -> str:
+    """Returns which configuration is probably the best, and what more trials promise."""
+    found, metric = promise(table), table.identity.measure
+    if found is None:
+        return html("belief", rows=(), settings=(), sentence="", prefix="")
+    rows = [
+        (
+            one.trial,
+            with_unit(one.mean, metric) + (f" ± {with_unit(one.sd, metric)}" if one.sd is not None else ""),
+            f"{100 * one.probability:.0f} %",
+            [short(text) for text in one.configuration.values()],
+        )
+        for one in found.chances
+    ]
+    sentence = (
+        f"Ten more trials promise about {difference(table.identity.direction.sign * found.gain, metric)}: the chance"
+        f" that one of them is better than all so far is {100 * found.probability:.0f} %, over seeds."
+    )
+    settings = list(found.chances[0].configuration) if found.chances else []
+    return html("belief", rows=rows, settings=settings, sentence=sentence, prefix=f"{table.identity.name}-")
