@@ -12,6 +12,7 @@ from katib.backend.choice import choose_backend
 from katib.backend.cluster.client import Cluster
 from katib.cli.options import Context, Epochs, GpuHours, Name, OnCluster, Out, Parallel, Preset, SiteFile, Trials
 from katib.manifest.render import Overrides
+from katib.notify import recipient
 from katib.site import Site, load_site
 
 Code = TypeVar("Code")
@@ -30,6 +31,11 @@ class Where:
     def backend(self) -> Backend:
         """The backend that these options choose."""
         return choose_backend(self.out, self.site, self.context, cluster=self.cluster)
+
+    def telling(self, notify: str | None) -> Backend:
+        """Returns the backend, whose runs tell whom `--notify` names. Raises NotifyError."""
+        to = None if notify is None else recipient(notify)
+        return choose_backend(self.out, self.site, self.context, cluster=self.cluster, notify=to)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import Data, Json, Model, Seeds, Yes, seeds_of
+from katib.cli.options import Data, Json, Model, Notify, Seeds, Yes, seeds_of
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.architecture import (
@@ -36,6 +36,7 @@ def arch(
     ] = None,
     data: Data = None,
     seeds: Seeds = None,
+    notify: Notify = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -47,7 +48,7 @@ def arch(
     spec, phase, wanted = load_spec(model), require_phase(model), seeds_of(seeds)
     name = experiment or spec.name
     kept, problems = where.out / name / SIZES, []
-    backend, named = where.backend, None
+    backend, named = where.telling(notify), None
     if own_spec := command_spec(model):
         if name != own_spec.name:
             raise SpecError(

@@ -7,7 +7,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import MOST, Data, Json, Seeds, Yes, seeds_of, train_limit_of, values_by_seed
+from katib.cli.options import MOST, Data, Json, Notify, Seeds, Yes, seeds_of, train_limit_of, values_by_seed
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, other_size, plan_confirmation
@@ -30,6 +30,7 @@ def confirm(
     train_limit: Annotated[
         str | None, typer.Option(help="mixtures to train on, or all (default: the search's)")
     ] = None,
+    notify: Notify = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -39,7 +40,7 @@ def confirm(
     whether what won still wins on more mixtures.
     """
     wanted, to_beat, size = seeds_of(seeds), values_by_seed(baseline), train_limit_of(train_limit)
-    backend = where.backend
+    backend = where.telling(notify)
     name = begun_stage(backend, experiment) or search_name(experiment)
     spec = command_spec(experiment)
     named = declared(where, spec, experiment) if spec else None

@@ -7,7 +7,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import MOST, Data, Json, Yes
+from katib.cli.options import MOST, Data, Json, Notify, Yes
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.extension import base_of, plan_extension, require_going_on
@@ -26,6 +26,7 @@ def extend(
     epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
     data: Data = None,
     top: Annotated[int | None, typer.Option(help="how many configurations (default: 1)", min=1, max=MOST)] = None,
+    notify: Notify = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> int:
@@ -34,7 +35,7 @@ def extend(
     The checkpoints of the search stay as they are. The same command resumes it, and says how far it is; with --json it
     starts nothing.
     """
-    backend = where.backend
+    backend = where.telling(notify)
     name = begun_stage(backend, experiment) or search_name(experiment)
     named = None
     if spec := command_spec(experiment):

@@ -13,6 +13,7 @@ from katib.backend.local.record import MANIFEST
 from katib.backend.local.table import experiments, read_table
 from katib.errors import EngineError, FolderError
 from katib.manifest.object import Manifest
+from katib.notify import Recipient
 from katib.table.failed import failed_trial, failed_trials, named_trial, unknown
 from katib.table.trial_table import TrialRow
 from katib.terminal import print_words, say
@@ -67,28 +68,30 @@ class LocalAgain:
         return is_own_program(Manifest.of(read_yaml(self.prepared.manifest)))
 
 
-def prepare_again(runs: Path, word: str, data: Path | None, *, every: bool) -> LocalAgain:
+def prepare_again(
+    runs: Path, word: str, data: Path | None, *, every: bool, notify: Recipient | None = None
+) -> LocalAgain:
     """Returns the run of the failed trial `word`, or of `every` failed one of the experiment `word`.
 
     Raises SepsweepError, which names the nearest valid thing, where there is nothing to run again.
     """
     names = experiments(runs)
     if word in names:
-        return _again(runs, word, failed_trials(read_table(runs, word), every=every), data)
+        return _again(runs, word, failed_trials(read_table(runs, word), every=every), data, notify)
     failed = []
     for name in sorted(names, key=lambda name: not word.startswith(f"{name}-")):
         with suppress(EngineError):  # another search is damaged
             table = read_table(runs, name)
             if row := named_trial(table, word):
-                return _again(runs, name, [failed_trial(row)], data)
+                return _again(runs, name, [failed_trial(row)], data, notify)
             failed += [row.trial for row in table.rows if row.state in WITHOUT_RESULT]
     raise FolderError(f"{runs}: no experiment or trial '{word}': {unknown(word, [*names, *failed])}")
 
 
-def _again(runs: Path, name: str, rows: Sequence[TrialRow], data: Path | None) -> LocalAgain:
+def _again(runs: Path, name: str, rows: Sequence[TrialRow], data: Path | None, notify: Recipient | None) -> LocalAgain:
     path = runs / name / MANIFEST
     try:
         manifest = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise EngineError(f"{path}: cannot be read ({error}); without it no trial can run") from None
-    return LocalAgain(LocalRun(runs, name, manifest, name, data), rows)
+    return LocalAgain(LocalRun(runs, name, manifest, name, data, notify=notify), rows)

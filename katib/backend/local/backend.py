@@ -15,6 +15,7 @@ from katib.backend.local.record import DATABASE, MANIFEST
 from katib.backend.local.run import LOCK
 from katib.backend.local.table import experiments, find, read_table
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
+from katib.notify import Recipient
 from katib.table.run_folder import last_lines
 from katib.table.trial_table import TrialTable
 from katib.trainer_contract import OUTPUT
@@ -23,9 +24,10 @@ from katib.untrusted import read_text
 
 @dataclass(frozen=True)
 class LocalBackend:
-    """The searches below the folder `out`."""
+    """The searches below the folder `out`; what runs tells `notify` of its events."""
 
     out: Path
+    notify: Recipient | None = None
     error: type[SepsweepError] = FolderError
     look_seconds = 1.0
 
@@ -60,11 +62,11 @@ class LocalBackend:
 
     def prepare(self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False) -> LocalRun:
         """Returns the run of the Experiment `name`, which resumes where it was interrupted."""
-        return LocalRun(self.out, name, manifest, search, data, named)
+        return LocalRun(self.out, name, manifest, search, data, named, self.notify)
 
     def again(self, word: str, data: Path | None, *, every: bool) -> LocalAgain:
         """Returns the run of failed trials; where the search is running, they join its queue."""
-        return prepare_again(self.out, word, data, every=every)
+        return prepare_again(self.out, word, data, every=every, notify=self.notify)
 
     @contextmanager
     def run_directory(self, experiment: str, trial: str) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from katib.backend.local.table import read_table
 from katib.errors import FolderError
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
+from katib.notify import Recipient
 from katib.program import as_typed
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
@@ -36,6 +37,7 @@ class LocalRun:
     search: str
     data: Path | None
     named: bool = False
+    notify: Recipient | None = None
     question: str = "Run them?"
     retries: bool = False
 
@@ -54,7 +56,7 @@ class LocalRun:
         """Runs it to its end, or until it is interrupted, which is printed on stderr."""
         from katib.backend.local.run import run  # loads Optuna
 
-        halt = run(self._launcher, self.manifest)
+        halt = run(self._launcher, self.manifest, self.notify)
         if halt is not None:
             print(as_typed(str(halt)), file=sys.stderr)
         begun = (self.runs / self.name / DATABASE).exists()

@@ -4,7 +4,9 @@ import re
 import time
 from pathlib import Path
 
-from tests.katib.backend.local.rig import Rig, ended, manifest, medianstop, read_until
+from katib.backend.choice import choose_backend
+from katib.notify import recipient
+from tests.katib.backend.local.rig import Rig, as_text, ended, manifest, medianstop, read_until
 from tests.katib.hook import hook
 
 
@@ -66,6 +68,18 @@ def test_a_server_that_hangs_delays_no_trial_and_is_mentioned_once(rig: Rig, tmp
     assert out.count("--notify") <= 1
     everything = out + err + "".join(path.read_text(errors="replace") for path in rig.out.rglob("*") if path.is_file())
     assert "T0AbCdEf" not in everything
+
+
+def test_what_follows_from_a_search_tells_too(rig: Rig) -> None:
+    assert rig.run(manifest()).returncode == 0
+    after = as_text(manifest("--epochs", "1", name="test-confirm", values=("1",)))
+    with hook() as server:
+        backend = choose_backend(rig.out, cluster=False, notify=recipient(f"{server.url}/topic"))
+        run = backend.prepare("test-confirm", after, "test", None, named=True)
+        assert run is not None
+        assert run.run().code == 0
+        assert server.texts[0] == "test-confirm: begins, 0 of 1 trials ended"
+        assert server.texts[-1].startswith("test-confirm: has ended, 1 of 1 trials ended, best val_si_snr")
 
 
 def test_a_bad_value_is_refused_before_anything_is_written(rig: Rig) -> None:
