@@ -112,8 +112,8 @@ help: ## this list
 # --- the environment; every target below makes what it needs first ---------------------------------------------
 constraint = $(if $(constraints),-c $(call quoted,$(constraints)))
 
-# On a terminal pip shows what it fetches: packages of 6 GB in silence look like a standstill.
-quiet = $(shell test -t 2 || echo -q)
+# pip shows what it fetches: packages of 6 GB in silence look like a standstill. A log gets lines, and no bars.
+bars = $(shell test -t 2 || echo --progress-bar off)
 
 $(VENV)/bin/python:
 	$(interpreter) -m venv $(VENV)
@@ -123,20 +123,20 @@ control := $(if $(wildcard $(RUN)),$(RUN),$(CONTROL))
 
 $(CONTROL): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	@echo "installs the packages into $(VENV): about 0.5 GB, once, without the trainer's" >&2
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e .
+	$(VENV)/bin/pip install $(bars) --disable-pip-version-check $(constraint) -e .
 	@touch $@
 
 $(RUN): pyproject.toml $(wildcard $(constraints)) | $(VENV)/bin/python
 	@echo "installs the packages into $(VENV): about 6 GB, once, which takes minutes" >&2
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus]'
+	$(VENV)/bin/pip install $(bars) --disable-pip-version-check $(constraint) -e '.[trainer,corpus]'
 	@touch $@
 
 $(DEV): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,services,dev]'
+	$(VENV)/bin/pip install $(bars) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,services,dev]'
 	@touch $@
 
 $(BENCH): $(RUN)
-	$(VENV)/bin/pip install $(quiet) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,bench]'
+	$(VENV)/bin/pip install $(bars) --disable-pip-version-check $(constraint) -e '.[trainer,corpus,bench]'
 	@touch $@
 
 # --- this machine ------------------------------------------------------------------------------------------------------

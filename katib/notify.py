@@ -16,7 +16,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -236,11 +236,14 @@ class Notifier:
         self._told = True
         return f"--notify {self._to.name}: {self._problem}; the search goes on, and this is not said again"
 
-    def close(self) -> None:
-        """Waits a limited time until everything is delivered."""
-        with suppress(queue.Full):
+    def close(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Waits a limited time until everything is delivered, which Ctrl-C cuts short; `say` tells of a longer wait."""
+        with suppress(queue.Full, KeyboardInterrupt):
             self._texts.put_nowait(None)
-            self._thread.join(SECONDS)
+            self._thread.join(1.0)
+            if self._thread.is_alive():
+                say(f"note: --notify {self._to.name}: waits {SECONDS:.0f} s for the last messages; Ctrl-C ends that")
+                self._thread.join(SECONDS)
         if self._thread.is_alive():
             self._problem = self._problem or f"no answer within {SECONDS:.0f} s"
 

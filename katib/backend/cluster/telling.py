@@ -1,7 +1,7 @@
 """Has the news of a cluster's searches told by the process that watches them, so that no secret reaches the cluster."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
 from katib.backend.news import Search, Standing, beginning, ending, news
@@ -23,9 +23,9 @@ class Telling:
             self._look_at(item)
         return self._notifier.problem()
 
-    def close(self) -> str:
+    def close(self, say: Callable[[str], None] = lambda text: None) -> str:
         """Waits a limited time until all is delivered; returns what went wrong, unless that was returned before."""
-        self._notifier.close()
+        self._notifier.close(say)
         return self._notifier.problem()
 
     def _look_at(self, item: Progress) -> None:

@@ -25,7 +25,7 @@ def watch(cluster: Cluster, name: str | None, out: Output, notify: Recipient | N
     telling = None if notify is None else Telling(Notifier(notify))
     with suppress(KeyboardInterrupt), Informer(cluster, SELECTORS) as informer:
         _watch(cluster, informer, name, out, telling)
-    if telling and (problem := telling.close()):
+    if telling and (problem := telling.close(say)):
         say(f"note: {problem}")
 
 

@@ -77,7 +77,7 @@ class Telling(Lines):
         now = {trial.name: self._standing(trial) for trial in trials}
         self._tell(now)
         self._notifier.tell(ending(self._search, now, halt.reason if halt else ""))
-        self._notifier.close()
+        self._notifier.close(self._view.say)
         self._complain()
 
     def _tell(self, now: dict[str, Standing]) -> None:
