@@ -159,7 +159,7 @@ report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no n
 watch: $(control) ## one live page of all searches, read-only (PORT= PRICE= CLUSTER=1)
 ui: $(control) ## the dashboard of EXPERIMENT= on this machine (PORT=; CLUSTER=1: Katib's own)
 best: $(control) ## the most promising configurations of EXPERIMENT=, by all its trials (TOP=)
-confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TOP= BASELINE= TRAIN_LIMIT=)
+confirm: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= with three seeds, and the verdict (SEEDS= TRAIN_LIMIT=)
 extend: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the best of EXPERIMENT= trained further to EPOCHS=, from the checkpoints (TOP=)
 arch: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## the architectures of MODEL='s next phase, three seeds each (EXPERIMENT= SEEDS=)
 log: $(control) ## the entry of EXPERIMENT= in EXPERIMENT_LOG.md, written or replaced (FILE=)
