@@ -9,6 +9,10 @@ from typing import Protocol, TypeVar
 from katib.text import short
 
 MOST_TICKS = 6
+FAR = 50.0
+"""A position further beyond the ends than so many lengths of the axis is drawn there; a frame shows neither."""
+MOST = 1e308
+"""Ends beyond it, to which a margin may have led, are taken for it."""
 Value = float | str
 T = TypeVar("T")
 
@@ -34,7 +38,10 @@ class Linear:
 
     def place(self, value: Value) -> float:
         """Returns the position of a value."""
-        return (float(value) - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        # In halves, because the difference of two floats may be beyond the greatest one.
+        low, high = max(self.low, -MOST) / 2, min(self.high, MOST) / 2
+        share = (float(value) / 2 - low) / (high - low) if high > low else 0.5
+        return min(max(share, -FAR), FAR)
 
     def ticks(self, most: int = MOST_TICKS) -> list[tuple[float, str]]:
         """Returns round numbers between the ends."""
@@ -105,6 +112,7 @@ _STEPS = (60, 300, 600, 1800, 3600, 7200, 10_800, 21_600, 43_200, _DAY, 2 * _DAY
 
 def round_numbers(low: float, high: float, *, logarithmic: bool = False, most: int = MOST_TICKS) -> list[float]:
     """Returns round numbers from `low` to `high`, or the two ends where there are none."""
+    low, high = max(low, -MOST), min(high, MOST)
     numbers = _decades(low, high, most) if logarithmic else _multiples(low, high, most)
     if len(numbers) < 2:
         return [low, high] if low < high else [low]
@@ -125,6 +133,8 @@ def _decades(low: float, high: float, most: int) -> list[float]:
 def _multiples(low: float, high: float, most: int) -> list[float]:
     if low >= high:
         return [low]
+    if not math.isfinite(high - low) or high - low < 1e-300:
+        return [low, high]
     rough = (high - low) / max(1, most - 1)
     size = 10 ** math.floor(math.log10(rough))
     step = next(factor * size for factor in (1, 2, 2.5, 5, 10) if factor * size >= rough * 0.999)

@@ -113,13 +113,13 @@ def promising(table: TrialTable) -> Grid | None:
     found = candidates(table)
     if not found:
         return None
-    metric = table.identity.measure
+    metric, names = table.identity.measure, list(dict.fromkeys(name for one in found for name in one.configuration))
     columns = (
         Column("trial"),
         Column(f"expected {metric}", number=True),
         Column("observed", number=True),
         Column("by observed value", number=True),
-        *(Column(name, number=True) for name in found[0].configuration),
+        *(Column(name, number=True) for name in names),
     )
     rows = tuple(
         Line(
@@ -128,7 +128,7 @@ def promising(table: TrialTable) -> Grid | None:
                 with_unit(one.mean, metric) + _deviation(one.sd, metric),
                 with_unit(one.observed, metric),
                 f"place {one.rank}",
-                *(short(text) for text in one.configuration.values()),
+                *(short(one.configuration.get(name, "")) for name in names),
             ),
             trial=one.trials[0],
         )

@@ -58,11 +58,11 @@ def observe(
     pending = [trial.point for trial in trials if trial.pending and not trial.source]
     width = len(space.axes)
     return Observations(
-        points=np.array([trial.point for trial, _ in valued]).reshape(-1, width),
+        points=np.array([trial.point for trial, _ in valued]).reshape(len(valued), width),
         values=np.array([value for _, value in valued]),
         variance=np.array([trial.variance for trial, _ in valued]),
         source=np.array([trial.source for trial, _ in valued]),
-        pending=np.array(pending).reshape(-1, width),
+        pending=np.array(pending).reshape(len(pending), width),
     )
 
 

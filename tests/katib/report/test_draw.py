@@ -20,6 +20,10 @@ def test_a_value_lies_where_its_scale_says() -> None:
     assert Log(1e-4, 1e-2).place(1e-3) == pytest.approx(0.5)
     assert [Category(("a", "b")).place(one) for one in "ab"] == [0.25, 0.75]
     assert Linear(3, 3).place(3) == 0.5
+    assert Linear(-1e308, 1e308).place(1e308) == 1
+    assert Linear(0, 1).place(1e300) == 50, "a position stays a number of pixels"
+    assert Linear(-1e308, 1e308).ticks() == [(0, "-1e+308"), (1, "1e+308")]
+    assert len(Linear(0, 5e-324).ticks()) == 2
 
 
 @pytest.mark.parametrize(
