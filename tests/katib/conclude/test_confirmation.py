@@ -1,5 +1,6 @@
 """Which runs a confirmation takes, when it comes to a verdict, and on what."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -143,9 +144,18 @@ def test_a_verdict_that_is_kept_is_found_again(tmp_path: Path) -> None:
         found = find_verdict(tmp_path, search)
         assert found is not None
         assert verdict_record(found) == verdict_record(verdict)
+        assert found.others == verdict.others
+        assert [dict(one.configuration) for one in found.others] == [one.configuration for one in plan.groups[1:]]
         assert find_verdict(tmp_path, table(*SEARCH)) is None
         other = [replace(one, assignments={**one.assignments, "lr": "0.009"}) for one in SEARCH]
         assert find_verdict(tmp_path, table(*other, venue=CLUSTER)) is None
+    # One that an earlier version has kept has no other candidates.
+    kept = json.loads((tmp_path / "test" / "verdict.json").read_text())
+    del kept["others"]
+    (tmp_path / "test" / "verdict.json").write_text(json.dumps(kept))
+    found = find_verdict(tmp_path, search)
+    assert found is not None
+    assert found.others == ()
     (tmp_path / "test" / "verdict.json").write_text("{}")
     assert find_verdict(tmp_path, search) is None
 
