@@ -51,3 +51,15 @@ class DamagedCheckpointError(TrainerError):
 
 class StorageError(TrainerError):
     """The run directory cannot take what must be written, for example because the disk is full."""
+
+
+def worker_fault(error: RuntimeError) -> DataFaultError | None:
+    """Returns the error for the user if the DataLoader says, wherever the main thread is, that a worker has died."""
+    # About an error inside a worker it says "worker process".
+    if "DataLoader worker (pid" not in str(error):
+        return None
+    message = " ".join(str(error).split())
+    return DataFaultError(
+        f"a reading process has died ({message}); give the container more memory, or more shared memory, "
+        "or train with fewer --workers"
+    )

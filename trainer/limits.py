@@ -51,6 +51,8 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "loss_threshold": Limits(expected="a loss between -200 and 0 dB, such as -30", above=-200, below=0),
         "average_best": Limits(expected="1 to 100 epochs", least=1, below=101),
         "warmup_steps": _from(0, "steps"),
+        "dynamic_mixing": Limits(expected="0 to 100 per cent of the mixtures", least=0, below=101),
+        "speed_perturbation": Limits(expected="0 to 25 per cent", least=0, below=26),
         "batch_size": _from(1, "mixtures"),
         "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),
         "train_limit": _from(1, "mixtures"),

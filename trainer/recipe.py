@@ -40,6 +40,14 @@ class Recipe:
     by default each that a mixture can show, are recorded each epoch, with each mixture once more in one of them.
     Default: all of --validation-variants decide."""
 
+    dynamic_mixing: int = 0
+    """Per cent of an epoch's mixtures in which a voice of another mixture, by another speaker, takes the place of one
+    of the two, both with a random gain of at most 2.5 dB. The corpus has WAV files and names its speakers."""
+
+    speed_perturbation: int = 0
+    """Most per cent by which each voice of a training mixture is played faster or slower, drawn anew each epoch; 5 is
+    usual. The corpus has WAV files."""
+
 
 DEFAULTS: Mapping[str, object] = MappingProxyType({field.name: field.default for field in fields(Recipe)})
 

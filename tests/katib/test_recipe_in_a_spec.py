@@ -17,6 +17,8 @@ SEARCHED = """search:
   warmup_steps: {type: choice, values: [0, 1000], why: x}
   average_best: {type: choice, values: [1, 5], why: x}
   loss_threshold: {type: choice, values: [-40, -30], why: x}
+  dynamic_mixing: {type: choice, values: [0, 100], why: x}
+  speed_perturbation: {type: int, min: 1, max: 10, distribution: uniform, why: x}
   dropout: {type: choice, values: [0, 0.1], why: x}
   kernel_size: {type: choice, values: [2, 8, 16], why: x}
   chunk_size: {type: choice, values: [100, 250], why: x}
@@ -43,6 +45,7 @@ def test_every_option_can_be_searched(tmp_path: Path) -> None:
         ("[0, 0.1]", "[0, 1.5]", "dprnn", "search.dropout: 1.5 does not fit, expected a number from 0 to below 1"),
         ("x", "x", "convtasnet", "search.dropout: convtasnet has no --dropout"),
         ("adamw]", "adamv]", "dprnn", "search.optimizer: "),
+        ("max: 10", "max: 50", "dprnn", "search.speed_perturbation: max 50 does not fit, expected 0 to 25 per cent"),
         ("[-40, -30]", "[-40, 30]", "dprnn", "search.loss_threshold: "),
     ],
 )

@@ -18,9 +18,8 @@ from trainer.data.sampling import (
     _leave_signals_to_the_parent,
     _Memory,
     loader,
-    worker_fault,
 )
-from trainer.errors import DataFaultError
+from trainer.errors import DataFaultError, worker_fault
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -40,6 +40,7 @@ OPTIONS = [
     pytest.param(["--loss-threshold", "-1"], id="loss threshold"),
     pytest.param(["--average-best", "2"], id="average"),
     pytest.param(["--warmup-steps", "7"], id="warm-up"),
+    pytest.param(["--speed-perturbation", "5"], id="speed"),
 ]
 """Each option away from its default."""
 

@@ -46,9 +46,10 @@ class Numbers(Subset):
         self.released += 1
 
 
-def draw(subset: Subset, variants: Sequence[str], frames: int = 5, size: int = 3, **seeds: int) -> Draw:
-    seeds = {"seed": 42, "epoch": 1, **seeds}
-    return training_batches(subset.rows, variants, frames=frames, batch_size=size, **seeds)
+def draw(
+    subset: Subset, variants: Sequence[str], frames: int = 5, size: int = 3, seed: int = 42, epoch: int = 1
+) -> Draw:
+    return training_batches(subset.rows, variants, seed=seed, epoch=epoch, frames=frames, batch_size=size)
 
 
 def flat(batches: Sequence[Sequence[Excerpt]]) -> list[Excerpt]:

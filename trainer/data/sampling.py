@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from trainer.data.mixing import fitting
 from trainer.data.readers.subset import KIND_NAMES, Indices, Row, Rows, Subset
-from trainer.errors import DataError, DataFaultError
+from trainer.data.remix import PLAIN, Remix, Voice, Voices, revoice
+from trainer.errors import DataError, DataFaultError, worker_fault
 
 T = TypeVar("T")
 
@@ -69,6 +70,8 @@ class Excerpt:
     row: Row
     variant: str
     start: int
+    voices: tuple[Voice, Voice] | None = None
+    """The voices that take the place of its own; None where these stay as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +85,8 @@ class Draw(Sequence[list[Excerpt]]):
     starts: Indices
     """First sample of each row's segment."""
     batch_size: int
+    voices: Voices | None = None
+    """The voices of each row, where they are mixed anew."""
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
@@ -96,12 +101,16 @@ class Draw(Sequence[list[Excerpt]]):
             if step != 1:
                 return [self[batch] for batch in range(first, stop, step)]
             rows = slice(first * self.batch_size, stop * self.batch_size)
-            return Draw(self.rows[rows], self.variants, self.chosen[rows], self.starts[rows], self.batch_size)
+            parts = self.rows[rows], self.variants, self.chosen[rows], self.starts[rows]
+            return Draw(*parts, self.batch_size, self.voices and self.voices[rows])
         first = range(len(self))[index] * self.batch_size
         return [
-            Excerpt(self.rows[i], self.variants[self.chosen[i]], int(self.starts[i]))
+            Excerpt(self.rows[i], self.variants[self.chosen[i]], int(self.starts[i]), self._voices(i))
             for i in range(first, min(first + self.batch_size, len(self.rows)))
         ]
+
+    def _voices(self, i: int) -> tuple[Voice, Voice] | None:
+        return None if self.voices is None else self.voices.of(i)
 
 
 def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str = "--curriculum") -> Rows:
@@ -120,11 +129,11 @@ def select(subset: Subset, variants: Sequence[str], limit: int | None, flag: str
 
 
 def training_batches(
-    rows: Rows, variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int
+    rows: Rows, variants: Sequence[str], *, seed: int, epoch: int, frames: int, batch_size: int, remix: Remix = PLAIN
 ) -> Draw:
     """Returns the epoch's batches in order: the rows are shuffled, and variant and segment of each are drawn anew.
 
-    The last batch may be smaller.
+    So are the voices where `remix` changes them. The last batch may be smaller.
     """
     draw = np.random.default_rng((seed, epoch))
     order = draw.permutation(len(rows))
@@ -138,7 +147,8 @@ def training_batches(
         if of_kind.any():
             chosen[of_kind] = options[(which[of_kind] * len(options)).astype(np.int64)]
     starts = (where * (np.maximum(0, drawn.frames - frames) + 1)).astype(np.int64)
-    return Draw(drawn, variants, chosen, starts, batch_size)
+    voices = remix.drawn(drawn, starts, frames, seed=seed, epoch=epoch)
+    return Draw(drawn, variants, chosen, starts, batch_size, voices)
 
 
 def validation_batches(
@@ -199,18 +209,6 @@ def _whole(batch: Batch | str) -> Batch:
     return batch
 
 
-def worker_fault(error: RuntimeError) -> DataFaultError | None:
-    """Returns the error for the user if the DataLoader says, wherever the main thread is, that a worker has died."""
-    # About an error inside a worker it says "worker process".
-    if "DataLoader worker (pid" not in str(error):
-        return None
-    message = " ".join(str(error).split())
-    return DataFaultError(
-        f"a reading process has died ({message}); give the container more memory, or more shared memory, "
-        "or train with fewer --workers"
-    )
-
-
 class _Batches(Dataset[Batch | str]):
     """Reads batches. Their excerpts have the length of the longest one, but at most `frames` samples.
 
@@ -240,6 +238,8 @@ class _Batches(Dataset[Batch | str]):
                 row = excerpt.row
                 own = min(frames, row.frames)
                 row.subset.read(row.index, excerpt.variant, excerpt.start, mixture[:own], speech[:, :own])
+                if excerpt.voices:
+                    revoice(row, excerpt.variant, excerpt.start, excerpt.voices, mixture[:own], speech[:, :own])
                 for first in range(own, frames, own):
                     left = min(own, frames - first)
                     mixture[first : first + left] = mixture[:left]

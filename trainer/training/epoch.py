@@ -2,6 +2,7 @@
 
 from trainer.config import Training
 from trainer.data.readers.subset import SAMPLE_RATE, Subset
+from trainer.data.remix import Remix
 from trainer.data.sampling import Draw, select, training_batches
 
 
@@ -15,7 +16,13 @@ def epoch_of(training: Training, subset: Subset, epoch: int) -> Draw:
         epoch=epoch,
         frames=frames_of(training),
         batch_size=training.batch_size,
+        remix=remix_of(training),
     )
+
+
+def remix_of(training: Training) -> Remix:
+    """Returns how the voices of training mixtures are mixed anew."""
+    return Remix(training.dynamic_mixing, training.speed_perturbation)
 
 
 def frames_of(training: Training) -> int:

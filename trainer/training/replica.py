@@ -18,6 +18,7 @@ from trainer.errors import DataFaultError, TrainerError
 from trainer.metric_line import say
 from trainer.tracking import NoTracker
 from trainer.training.checkpoint import load, new_session, unpacked
+from trainer.training.epoch import remix_of
 from trainer.training.fit import Fit
 from trainer.training.group import DATA, MEMORY, OTHER, Group, PeerLostError, join
 from trainer.training.memory import is_out_of_memory
@@ -51,7 +52,7 @@ def _fit(start: Start) -> Fit:
     """Returns the training, which has its state from the first process only later. Raises TrainerError."""
     run = start.run
     set_up_torch(run, start.device)
-    corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
+    corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent), apart=remix_of(run.training).changes)
     session = new_session(run.training, start.device)
     stop, group = StopRequest(), Group(start.share)
     folder = _Nowhere(run.run_dir, Room(0.0, stop))

@@ -18,7 +18,6 @@ from trainer.data.readers.corpora import Corpus, open_corpus
 from trainer.data.readers.oddities import oddities
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE
-from trainer.data.sampling import worker_fault
 from trainer.device import find_device, made_with
 from trainer.errors import (
     ConfigError,
@@ -27,6 +26,7 @@ from trainer.errors import (
     MemoryExhaustedError,
     StorageError,
     TrainerError,
+    worker_fault,
 )
 from trainer.metric_line import metric_line, say
 from trainer.models import find
@@ -35,6 +35,7 @@ from trainer.text import count
 from trainer.tracking import NoTracker, open_tracker, tracker_names
 from trainer.training.checkpoint import Session, new_session, resume
 from trainer.training.continuation import continued
+from trainer.training.epoch import remix_of
 from trainer.training.fit import Fit
 from trainer.training.group import PeerLostError
 from trainer.training.heartbeat import Heartbeat
@@ -68,7 +69,9 @@ def train(run: Run) -> int:
         try:
             # A large corpus takes minutes, in which nothing needs to be saved.
             with stop.leaving_at_once():
-                corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent))
+                remix = remix_of(run.training)
+                corpus = open_corpus(run.data_dir, memory(say, run.run_dir.parent), apart=remix.changes)
+                remix.check(corpus.train)
                 _check_rows(run, corpus)
                 identity = _identity(run.training, corpus)
             begun = taken_over(run.continue_from, run.run_dir, identity)

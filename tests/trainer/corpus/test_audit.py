@@ -9,8 +9,8 @@ import soundfile
 
 from tests.tiny_corpus import FOLDERS, RATE, write_subset
 from trainer.data.audit.__main__ import audit, main
-from trainer.data.audit.speakers import COLUMN, LIBRISPEECH
 from trainer.data.pack import pack
+from trainer.data.readers.speakers import COLUMN, NAMES
 
 PLANTED = 20
 
@@ -107,9 +107,11 @@ def test_speakers_of_two_subsets_are_found_where_the_csv_names_them(root: Path) 
 def test_which_columns_and_names_tell_a_speaker() -> None:
     assert all(COLUMN.fullmatch(column) for column in ("speaker1_id", "speaker_2_ID", "speaker1Id", "speaker1"))
     assert not any(COLUMN.fullmatch(column) for column in (*FOLDERS, "source_1_path", "source_1_gain"))
-    match = LIBRISPEECH.fullmatch("103-1240-0000_1235-135887-0017.wav")
-    assert match
-    assert match.groups() == ("103", "1235")
+    for file, named in (
+        ("103-1240-0000_1235-135887-0017.wav", ("103", "1235")),
+        ("011a0101_1.8669_422a030m_-1.8669.wav", ("011", "422")),
+    ):
+        assert [match.groups() for names in NAMES if (match := names.fullmatch(file))] == [named]
 
 
 def test_what_is_no_corpus_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

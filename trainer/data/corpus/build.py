@@ -46,6 +46,8 @@ LATEST_START = 0.25
 """Share of the mixture before which every speaker has begun."""
 FEW_SPEAKERS = 6
 """Fewer speakers cannot be divided among three subsets of two."""
+NAMED = ("speaker1Id", "speaker2Id")
+"""Columns with the names of the speakers, which dynamic mixing and the corpus check read."""
 SETTINGS = "corpus.json"
 VOICES = "voices"
 """Folder in which synthetic speakers are recorded while the corpus is made."""
@@ -127,9 +129,10 @@ def build(out: Path, settings: Settings, jobs: int, progress: Progress) -> bool:
 def make(task: Task) -> dict[str, str]:
     """Draws a mixture, writes its stems, and returns its CSV row."""
     draw = np.random.default_rng([task.settings.seed, SUBSETS.index(task.subset), task.index])
-    stems = quantised(mixture(draw, task))
+    pair = _pair(draw, task.groups)
+    stems = quantised(mixture(draw, task, pair))
     name = f"{task.index:05d}.wav"
-    row = {}
+    row = {column: speaker for column, (_, speaker) in zip(NAMED, pair, strict=True)}
     for column, folder in FOLDERS.items():
         if column not in stems:
             row[column] = ""
@@ -140,10 +143,10 @@ def make(task: Task) -> dict[str, str]:
     return row
 
 
-def mixture(draw: Generator, task: Task) -> dict[str, Signal]:
-    """Returns the stems [T] of a mixture by CSV column, full scale 1, without the mix."""
+def mixture(draw: Generator, task: Task, pair: list[tuple[Speakers, str]]) -> dict[str, Signal]:
+    """Returns the stems [T] of a mixture of two speakers by CSV column, full scale 1, without the mix."""
     frames = round(task.settings.seconds * SAMPLE_RATE)
-    material = [group[name] for group, name in _pair(draw, task.groups)]
+    material = [group[name] for group, name in pair]
     first = draw.uniform(*SPEECH_LEVEL)
     levels = (first, first + draw.uniform(*SPEAKER_RATIO))
     dry = [
@@ -234,6 +237,6 @@ def _same(out: Path, settings: Settings) -> bool:
 
 def _write_csv(path: Path, rows: Sequence[dict[str, str]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(FOLDERS))
+        writer = csv.DictWriter(file, [*FOLDERS, *NAMED])
         writer.writeheader()
         writer.writerows(rows)

@@ -33,18 +33,22 @@ class Corpus:
         return f"{FINGERPRINT}-{self.train.fingerprint()}-{self.validation.fingerprint()}"
 
 
-def open_corpus(root: Path, memory: Memory = FORGETFUL) -> Corpus:
-    """Opens and checks the subsets train and val of the corpus in `root`. Raises DataError as `open_subset` does."""
-    return Corpus(open_subset(root, "train", memory), open_subset(root, "val", memory))
+def open_corpus(root: Path, memory: Memory = FORGETFUL, *, apart: bool = False) -> Corpus:
+    """Opens and checks the subsets train and val of the corpus in `root`. Raises DataError as `open_subset` does.
+
+    With `apart`, the stems to train on are needed apart from their mixtures.
+    """
+    return Corpus(open_subset(root, "train", memory, apart=apart), open_subset(root, "val", memory))
 
 
-def open_subset(root: Path, name: str, memory: Memory = FORGETFUL) -> Subset:
+def open_subset(root: Path, name: str, memory: Memory = FORGETFUL, *, apart: bool = False) -> Subset:
     """Opens and checks subset `name` (train, val or test) of the corpus in `root`; its pack where there is one.
 
-    Raises DataError that names the folder at fault, or the file with the line of the CSV.
+    With `apart`, it is the WAV files where there are any, because a pack does not keep every stem. Raises
+    DataError that names the folder at fault, or the file with the line of the CSV.
     """
     pack = pack_path(root, name)
-    if not pack.exists():
+    if not pack.exists() or (apart and has_files(root, name)):
         return WavSubset(list_files(root, name), memory)
     subset = PackedSubset(pack)
     if has_files(root, name):

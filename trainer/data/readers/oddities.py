@@ -32,24 +32,35 @@ def oddities(subset: Subset) -> Iterator[str]:
             f"note: {folder.parent}: has noise/ but no mix_both/, so no mixture has noise; "
             "copy mix_both/ to train with noise"
         )
+    checked, silent, others = _checked(subset)
+    of = f"of {count(checked, 'checked mixture')}"
+    if silent:
+        yield f"note: {subset.source}: {silent} {of} have a silent speaker, on which no model can be scored"
+    if others:
+        yield (
+            f"note: {subset.source}: {others} {of} are not the sum of their parts; "
+            "were files swapped, or scaled separately?"
+        )
+
+
+def foreign(subset: Subset) -> int:
+    """Returns how many of the checked mixtures are not the sum of their parts."""
+    return _checked(subset)[2]
+
+
+def _checked(subset: Subset) -> tuple[int, int, int]:
+    """Returns how many mixtures were checked, have a silent speaker, and are not the sum of their parts."""
     checked = np.unique(np.linspace(0, len(subset.frames) - 1, CHECKED).round().astype(int)).tolist()
-    silent = foreign = 0
+    silent = others = 0
     for index in checked:
         row = subset.rows[index]
         try:
             clean, speech = load(row, "C", 0, min(row.frames, LONGEST))
         except DataFaultError:
-            return
+            return 0, 0, 0
         energy = np.square(speech, dtype=np.float64).sum(1)
         rest = np.square(clean - speech.sum(0), dtype=np.float64).sum()
         silent += row.frames <= LONGEST and bool((energy == 0).any())
-        foreign += bool(rest > REST * energy.sum())
+        others += bool(rest > REST * energy.sum())
     subset.release()
-    of = f"of {count(len(checked), 'checked mixture')}"
-    if silent:
-        yield f"note: {subset.source}: {silent} {of} have a silent speaker, on which no model can be scored"
-    if foreign:
-        yield (
-            f"note: {subset.source}: {foreign} {of} are not the sum of their parts; "
-            "were files swapped, or scaled separately?"
-        )
+    return len(checked), silent, others

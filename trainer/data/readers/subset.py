@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.mixing import KINDS
+from trainer.errors import DataFaultError
 
 SAMPLE_RATE = 8000
 """Rate of every file in Hz; the models' kernels and strides are published for it."""
@@ -37,6 +38,8 @@ class Subset(ABC):
     """Length of each mixture in samples, [N]."""
     kinds: NDArray[np.uint8]
     """Index into KIND_NAMES of each mixture, [N]."""
+    apart: bool = False
+    """Whether each stem can be read apart from its mixture."""
 
     @property
     def rows(self) -> "Rows":
@@ -74,6 +77,18 @@ class Subset(ABC):
 
         The targets are the dry speech of the two speakers. Raises DataFaultError where the data can no longer be read.
         """
+
+    @property
+    def speakers(self) -> Indices:
+        """A number for the speaker of each of the two voices, [N, 2]; -1 where the corpus does not name them.
+
+        Raises DataError where the names can no longer be read.
+        """
+        return np.full((len(self.frames), 2), -1)
+
+    def read_stem(self, index: int, stem: str, start: int, frames: int) -> Samples:
+        """Returns [frames] of a stem of mixture `index` from sample `start` on. Raises as `read` does."""
+        raise DataFaultError(f"{self.source}: holds no stem {stem} of mixture {index} by itself")
 
     def release(self) -> None:  # noqa: B027 - most readers hold nothing
         """Releases memory that reading has taken; to be called after each batch."""

@@ -4,6 +4,8 @@ polsess.py and librimix.py list the files; survey.py checks all of them when a s
 ends the training before its first epoch.
 """
 
+from functools import cached_property
+
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -12,13 +14,16 @@ from trainer.data.mixing import MIX, SPEECH, subtracted
 from trainer.data.readers.listing import Listing
 from trainer.data.readers.seen import FORGETFUL, Memory
 from trainer.data.readers.sound import fault
-from trainer.data.readers.subset import KIND_NAMES, SCALE, Samples, Subset
+from trainer.data.readers.speakers import speakers
+from trainer.data.readers.subset import KIND_NAMES, SCALE, Indices, Samples, Subset
 from trainer.data.readers.survey import Survey
 from trainer.errors import DataFaultError
 
 
 class WavSubset(Subset):
     """A subset whose stems are WAV files."""
+
+    apart = True
 
     def __init__(self, listing: Listing, memory: Memory = FORGETFUL) -> None:
         """Checks every file of `listing`. Raises DataError that names the first at fault."""
@@ -60,6 +65,21 @@ class WavSubset(Subset):
             for stem in dropped:
                 self._fill(samples, index, stem, start)
                 mixture -= samples
+
+    @cached_property
+    def speakers(self) -> Indices:
+        """As `Subset.speakers`."""
+        names = speakers(self.listing)
+        if not names:
+            return super().speakers
+        numbers = {name: number for number, name in enumerate(sorted({name for pair in names for name in pair} - {""}))}
+        return np.array([[numbers.get(name, -1) for name in pair] for pair in names], np.int64)
+
+    def read_stem(self, index: int, stem: str, start: int, frames: int) -> Samples:
+        """Reads a stem as `Subset.read_stem` describes."""
+        samples = np.empty(frames, np.float32)
+        self._fill(samples, index, stem, start)
+        return samples
 
     def _fill(self, out: Samples | NDArray[np.int16], index: int, stem: str, start: int) -> None:
         file = self.listing.path(index, stem)
