@@ -38,7 +38,7 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     # Whoever has the spec has the model: without it, nothing of the spec could be compared with its flags.
     if is_own(spec.model) and own_model(spec.model).absent:
         yield f"{where} model {own_model(spec.model).unknown}"
-    given_flags = {**fixed, Flags.EPOCHS: [str(spec.epochs)]}
+    given_flags = _given(spec, fixed)
     for name in spec.fixed:
         flag = flag_of(name)
         label = name if name in given else f"{where} fixed.{name}"
@@ -46,10 +46,18 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
             yield f"{label}: {found}"
         elif found := trainer().problem(flag, fixed[flag], spec.model) or trainer().excess(flag, given_flags):
             yield f"{label} {found}"
+    if found := trainer().excess(Flags.EPOCHS, given_flags):
+        yield f"{where} epochs {found}"
     for name, searched in spec.search.items():
-        if found := _unknown(spec, name) or _outside(name, searched, spec):
+        if found := _unknown(spec, name) or _outside(name, searched, spec, given_flags):
             yield f"{where} search.{name}: {found}"
     yield from _phase(spec)
+
+
+def _given(spec: Spec, fixed: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Returns the flags of the spec with their values; of those that are searched all words, and no number."""
+    searched = {flag_of(name): one.texts for name, one in spec.search.items()}
+    return {**searched, **fixed, Flags.EPOCHS: [str(spec.epochs)]}
 
 
 def require_shares(spec: Spec, gpus: int) -> None:
@@ -102,7 +110,7 @@ def _unknown(spec: Spec, name: str) -> str:
     return trainer().unknown(flag, spec.model)
 
 
-def _outside(name: str, searched: Range, spec: Spec) -> str:
+def _outside(name: str, searched: Range, spec: Spec, given: Mapping[str, Sequence[str]]) -> str:
     """Returns which value or end of the range the flag does not accept; empty if it accepts them all."""
     flag = flag_of(name)
     known = trainer().flag(flag, spec.model)
@@ -120,7 +128,9 @@ def _outside(name: str, searched: Range, spec: Spec) -> str:
         if bound is not None
     ]
     for label, text in ends or [("", text) for text in searched.texts]:
-        given_flags = {flag: [text], Flags.EPOCHS: [str(spec.epochs)]}
-        if found := trainer().problem(flag, [text], spec.model) or trainer().excess(flag, given_flags):
+        flags = {**given, flag: [text]}
+        if found := trainer().problem(flag, [text], spec.model) or trainer().excess(flag, flags):
             return f"{label}{found}"
+        if found := trainer().excess(Flags.EPOCHS, flags):
+            return f"{label}{text}: {Flags.EPOCHS} {found}"
     return ""

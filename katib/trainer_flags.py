@@ -45,6 +45,10 @@ class Flag(BaseModel):
     expected: str = ""
     at_most: str = ""
     """The flag whose value this one's may not exceed."""
+    at_most_with: tuple[str, str] | None = None
+    """The flag and its word with which alone that is so."""
+    asks: dict[str, str] = {}
+    """The flag that must be given, too, for each word that needs one."""
     divides: str = ""
     """The flag whose value this one's must divide, which is `whole` where it is not given."""
     whole: int = 1
@@ -148,9 +152,15 @@ class Trainer(BaseModel):
     def excess(self, flag: str, given: Mapping[str, Sequence[str]]) -> str:
         """Returns how the value of `flag` does not fit that of the flag that limits it; empty if it does.
 
-        `given` are the flags of a command with their values; what is no whole number there is not compared.
+        `given` are the flags of a command with their values, all possible ones where they are searched; what is no
+        whole number there is not compared.
         """
         known = self.flags.get(flag, Flag(type=""))
+        for word, needed in known.asks.items():
+            if word in given.get(flag, ()) and needed not in given:
+                return f"{word} needs {needed}, which is not given"
+        if known.at_most_with and known.at_most_with[1] not in given.get(known.at_most_with[0], ()):
+            return ""
         other = known.at_most or known.divides
         values = [given.get(flag, ()), given.get(other, (str(known.whole),) if known.divides else ())]
         if not all(len(words) == 1 and words[0].isdecimal() and len(words[0]) < 20 for words in values):

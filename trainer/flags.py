@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainer.config import Run, Training
-from trainer.limits import AT_MOST, CHOICES, DIVIDES, LIMITS, flag
+from trainer.limits import ASKS, AT_MOST, CHOICES, DIVIDES, LIMITS, flag
 from trainer.models import MODELS, find
 
 
@@ -52,6 +52,11 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
     row |= _limits(field.name)
     if field.name in AT_MOST:
         row["at_most"] = flag(AT_MOST[field.name])
+    for name, (word, needed) in ASKS.items():
+        if field.name == name:
+            row["asks"] = {word: flag(needed)}
+        if field.name == "epochs":
+            row |= {"at_most": flag(needed), "at_most_with": [flag(name), word]}
     if field.name in DIVIDES:
         other = next(other for other in fields(Training) if other.name == DIVIDES[field.name])
         row |= {"divides": flag(other.name), "whole": other.default}

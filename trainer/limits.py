@@ -78,6 +78,9 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
 AT_MOST: Mapping[str, str] = MappingProxyType({"hopeless": "epochs"})
 """Fields that may not exceed another field."""
 
+ASKS: Mapping[str, tuple[str, str]] = MappingProxyType({"scheduler": ("cosine", "cosine_epochs")})
+"""Fields of which a word needs another field, which `epochs` may not exceed then."""
+
 DIVIDES: Mapping[str, str] = MappingProxyType({"gpus": "batch_size"})
 """Fields that must divide another field."""
 

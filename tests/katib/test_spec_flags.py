@@ -27,6 +27,17 @@ DEFECTS = {
     "fixed: {hopeless: 0}": "fixed.hopeless 0 does not fit, expected 1 or more epochs",
     "fixed: {hopeless: -1}": "fixed.hopeless -1 does not fit, expected 1 or more epochs",
     "fixed: {hopeless: 101}": "fixed.hopeless 101 does not fit, expected at most the 100 of --epochs",
+    "fixed: {scheduler: cosine}": "fixed.scheduler cosine needs --cosine-epochs, which is not given",
+    "fixed: {scheduler: cosine, cosine_epochs: 99}": "epochs 100 does not fit, expected at most the 99 of --cosine-epochs",
+    "{search: {scheduler: {type: choice, values: [none, cosine], why: x}}, fixed: {cosine_epochs: 9}}": (
+        "epochs 100 does not fit, expected at most the 9 of --cosine-epochs"
+    ),
+    "search: {scheduler: {type: choice, values: [none, cosine], why: x}}": (
+        "search.scheduler: cosine needs --cosine-epochs, which is not given"
+    ),
+    "{search: {cosine_epochs: {type: choice, values: [100, 50], why: x}}, fixed: {scheduler: cosine}}": (
+        "search.cosine_epochs: 50: --epochs 100 does not fit, expected at most the 50 of --cosine-epochs"
+    ),
     "fixed: {hopeless: soon}": "fixed.hopeless 'soon' is not a whole number",
     "fixed: {lr_pacience: 2}": "fixed.lr_pacience: the trainer has no such setting: did you mean 'lr_patience'?",
     "fixed: {layers: 4}": "fixed.layers: dprnn has no --layers (spmamba has it); its own flags: --filters, --kernel-size",

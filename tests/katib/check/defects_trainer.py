@@ -89,6 +89,11 @@ DEFECTS: Defects = {
         {"trainer-searched spec.parameters[4].feasibleSpace.list[2]"},
     ),
     "number out of range": (also("--batch_size", "0"), {f"trainer-value {at(1)}"}),
+    "a cosine without an end": (also("--scheduler", "cosine"), {f"trainer-value {at(1)}"}),
+    "epochs after the cosine's end": (
+        also("--scheduler", "cosine", "--cosine-epochs", "9", "--epochs", "10"),
+        {f"trainer-value {at(5)}"},
+    ),
     "hopeless at once": (also("--hopeless", "0"), {f"trainer-value {at(1)}"}),
     "hopeless after more than all epochs": (also("--epochs", "9", "--hopeless", "10"), {f"trainer-value {at(3)}"}),
     "rung of promote at the last epoch": (
