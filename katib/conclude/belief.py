@@ -11,8 +11,8 @@ from katib.conclude.selection import candidates, configurations_of, observations
 from katib.conclude.verdict import Verdict
 from katib.errors import ManifestError
 from katib.search.axis import Axis
-from katib.search.history import OUTCOMES, Observation
 from katib.search.space import Space
+from katib.table.ends import End, ends
 from katib.table.trial_table import TrialRow, TrialTable
 
 if TYPE_CHECKING:
@@ -25,14 +25,6 @@ STEPS = 41
 """The points of such a curve."""
 CELLS = 18
 """The points along each side of a plane."""
-
-
-@dataclass(frozen=True)
-class End:
-    """The value that a stopped trial would have reached, with its standard deviation, in the metric's unit."""
-
-    value: float
-    sd: float
 
 
 @dataclass(frozen=True)
@@ -112,18 +104,6 @@ def told(table: TrialTable, verdict: Verdict | None) -> TrialTable:
         if seed not in seen
     ]
     return replace(table, rows=(*table.rows, *more))
-
-
-def ends(table: TrialTable) -> dict[str, End]:
-    """Returns where each stopped trial would have ended, by what completed trials gained after the same epoch."""
-    stopped = [row for row in table.rows if row.state == "EarlyStopped" and row.value is not None]
-    if not stopped or not table.finished:
-        return {}
-    from katib.search.observations import expected_ends
-
-    past = [Observation(row.assignments, OUTCOMES[row.state], row.value, row.values) for row in table.rows]
-    found = zip(table.rows, expected_ends(past, table.identity.direction), strict=True)
-    return {row.trial: End(*end) for row, end in found if end is not None}
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ Whatever matters differs by shape or line as well as by colour.
 
 from collections.abc import Mapping, Sequence
 
-from katib.conclude.belief import Belief, End
+from katib.conclude.belief import Belief
 from katib.draw.frame import Frame
 from katib.draw.labels import Entry
 from katib.draw.marks import Shape, dot, line, marked, rug, text, whisker
 from katib.report.figure import Span, by_state
+from katib.table.ends import End
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import with_unit
 from katib.trial import Direction, State

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 
 from katib.table.axes import axes
+from katib.table.ends import ends
 from katib.table.sample import spread
 from katib.table.trial_table import TrialTable
 from katib.text import count
@@ -48,7 +49,10 @@ class Importance:
 
 
 def importances(table: TrialTable) -> list[Importance]:
-    """Returns all searched parameters, the most important first. Raises ValueError if the trials cannot show that."""
+    """Returns all searched parameters, the most important first. Raises ValueError if the trials cannot show that.
+
+    A stopped trial counts as what it would have reached.
+    """
     varied = {name: axis for name, axis in axes(table).items() if axis.levels != 1}
     rows = [
         row
@@ -61,7 +65,10 @@ def importances(table: TrialTable) -> list[Importance]:
             f"{count(len(rows), 'trial')} with a value are too few to tell importance from chance; it takes {FEWEST}"
         )
     rows = spread(rows, MOST)
-    values = np.array([row.value for row in rows], float)
+    expected = ends(table)
+    # The value of an early epoch beside final ones would say when a trial was stopped, and not what it was worth.
+    worth = [expected[row.trial].value if row.trial in expected else row.value for row in rows]
+    values = np.array(worth, float)
     if np.ptp(values) == 0:
         raise ValueError("all trials reached the same value, so nothing mattered")
     values *= table.identity.direction.sign

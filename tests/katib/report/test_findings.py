@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from katib.conclude.belief import Belief, believe, ends, told
+from katib.conclude.belief import Belief, believe, told
 from katib.conclude.selection import candidates
 from katib.conclude.verdict import Rival, judge
 from katib.measure import SI_SNR
@@ -25,6 +25,7 @@ from katib.report.seeds import seeds_figure
 from katib.report.slices import slices
 from katib.report.summary import conclude
 from katib.report.tables import failures
+from katib.table.ends import ends
 from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import Point, TrialRow, TrialTable
@@ -47,7 +48,14 @@ def test_a_smaller_loss_matters_as_a_greater_quality_does() -> None:
     better = searched(40, epochs=10)
     turned = TrialTable(
         replace(better.identity, maximize=False),
-        tuple(replace(one, value=None if one.value is None else -one.value) for one in better.rows),
+        tuple(
+            replace(
+                one,
+                value=None if one.value is None else -one.value,
+                metrics={METRIC: tuple(replace(point, value=-point.value) for point in one.curve)},
+            )
+            for one in better.rows
+        ),
     )
     assert [(one.name, one.significant) for one in importances(turned)] == [
         (one.name, one.significant) for one in importances(better)
