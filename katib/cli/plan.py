@@ -37,7 +37,7 @@ def plan(
     """Shows what the search of MODEL will take at most and by expectation, and what it has taken so far."""
     site = load_site(where.site)
     specs = [search for one in models(model) for search in stages_of(load_spec(one))]
-    tables = _tables(where.backend, specs)
+    tables = _tables(where.backend, specs, alone=len(models(model)) == 1)
     unit = next((found.device for found in tables.values() if any(row.gpu_hours for row in found.rows)), "GPU")
     estimate = planned(
         specs,
@@ -57,7 +57,7 @@ def plan(
         print_words(*filter(None, dict.fromkeys(lines)), indent=2)
 
 
-def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
+def _tables(backend: Backend, specs: list[Spec], *, alone: bool) -> dict[str, TrialTable]:
     """Returns the tables of those `specs` that have been run with their own settings, by name of experiment."""
     found, notes = {}, []
     for spec in specs:
@@ -74,7 +74,7 @@ def _tables(backend: Backend, specs: list[Spec]) -> dict[str, TrialTable]:
                 "counted"
             )
             continue
-        if len(specs) > 1 and table.device == "process" and any(row.gpu_hours for row in table.rows):
+        if not alone and table.device == "process" and any(row.gpu_hours for row in table.rows):
             notes.append(
                 f"experiment '{spec.name}' ran on processors, whose hours are not those of a GPU; they are not "
                 f"counted here (python -m katib plan {spec.trained} has them)"

@@ -46,12 +46,14 @@ def due(backend: Backend, spec: Spec, overrides: Overrides) -> Due:
     if overrides.name is not None:
         spec = Overrides(name=overrides.name).apply(spec)
         overrides = replace(overrides, name=None)
-    number = 1
-    while number < len(spec.stages) and _has_ended(backend, stage_name(spec.name, number)):
+    number = _last_begun(backend, spec)
+    if number < len(spec.stages) and _has_ended(backend, stage_name(spec.name, number)):
         number += 1
+    number = max(1, number)
     stage = stage_of(spec, number, _carried(backend, spec, number))
     size = f"{stage.fixed['train_limit']} mixtures" if "train_limit" in stage.fixed else "all mixtures"
-    first = f", its first {count(len(stage.first_suggestions), 'point')} from stage {number - 1}" if number > 1 else ""
+    carried = count(len(stage.first_suggestions), "point")
+    first = f", and begins with {carried} of stage {number - 1}" if number > 1 else ""
     of = f"of {len(spec.stages)}"
     then = f"then: the same command again, for stage {number + 1} {of}" if number < len(spec.stages) else ""
     return Due(stage, overrides, f"stage {number} {of}: '{stage.name}' on {size}{first}", then)
@@ -61,8 +63,7 @@ def begun_stage(backend: Backend, word: str) -> str:
     """Returns the last stage that has begun of the spec in the file `word`, or its first; empty for another word."""
     if not word.endswith(ENDINGS) or not (spec := load_spec(word)).stages:
         return ""
-    names = [stage_name(spec.name, number) for number in range(1, len(spec.stages) + 1)]
-    return next((name for name in reversed(names) if backend.has(name) and backend.begun(name)), names[0])
+    return stage_name(spec.name, max(1, _last_begun(backend, spec)))
 
 
 def require_mixtures(spec: Spec, found: int, word: str) -> None:
@@ -72,8 +73,18 @@ def require_mixtures(spec: Spec, found: int, word: str) -> None:
         raise SpecError(f"{word}: stages: {largest} mixtures, but the corpus has {found} to train; write all, or fewer")
 
 
+def _last_begun(backend: Backend, spec: Spec) -> int:
+    """Returns the number of the last stage that has begun, from 1; 0 where none has. Earlier ones may be deleted."""
+    numbers = range(len(spec.stages), 0, -1)
+    return next((number for number in numbers if _has_begun(backend, stage_name(spec.name, number))), 0)
+
+
+def _has_begun(backend: Backend, experiment: str) -> bool:
+    return backend.has(experiment) and backend.begun(experiment)
+
+
 def _has_ended(backend: Backend, experiment: str) -> bool:
-    if not (backend.has(experiment) and backend.begun(experiment)):
+    if not _has_begun(backend, experiment):
         return False
     table = backend.table(experiment)
     if table.under_way or table.budget is None:
@@ -90,7 +101,7 @@ def _carried(backend: Backend, spec: Spec, number: int) -> list[dict[str, Value]
     name = stage_name(spec.name, number)
     if number == 1:
         return []
-    if backend.has(name) and backend.begun(name):
+    if _has_begun(backend, name):
         kept = search_manifest(backend, name).annotations.get(OWN_SPEC, "")
         with suppress(ValidationError):
             return Spec.model_validate_json(kept).first_suggestions

@@ -16,6 +16,7 @@ from katib.manifest.experiment import parameters_of
 from katib.manifest.object import Manifest
 from katib.manifest.search import Parameter
 from katib.program import as_typed
+from katib.ranges import text_of
 from katib.table.patience import used
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
@@ -24,6 +25,8 @@ from katib.trainer_contract import SUMMARY, Flags
 from katib.tree import at, items_at, text_at
 from katib.untrusted import clean
 
+LONGEST = 60
+"""Characters of an algorithm's setting."""
 Row = tuple[str, str]
 """What is said, and of what: for example `seed` and `42`."""
 
@@ -79,10 +82,13 @@ def _rows(table: TrialTable, sources: Sources, checked: str, fingerprint: str) -
         yield "corpus check", checked.removeprefix("corpus ")
     if seed := manifest.trainer_flags.get(Flags.SEED) or _fixed_seed(table):
         yield "seed", " ".join(seed)
+    if table.spec and table.spec.fixed:
+        fixed = {name: value if isinstance(value, list) else [value] for name, value in table.spec.fixed.items()}
+        yield "fixed", ", ".join(" ".join([name, *map(text_of, values)]) for name, values in fixed.items())
     for kind in ("algorithm", "earlyStopping"):
         if name := text_at(at(table.identity.spec, kind), "algorithmName"):
             listed = items_at(at(table.identity.spec, kind), "algorithmSettings")
-            settings = ", ".join(f"{text_at(one, 'name')} {text_at(one, 'value')}" for one in listed)
+            settings = ", ".join(f"{text_at(one, 'name')} {_brief(text_at(one, 'value'))}" for one in listed)
             yield {"algorithm": "algorithm"}.get(kind, "stop rule"), name + (f" ({settings})" if settings else "")
     for axis in parameters_of(table.identity.spec, table.identity.name):
         asked = table.spec.search.get(axis.name) if table.spec else None
@@ -127,6 +133,11 @@ def _range(axis: Parameter) -> str:
         return ", ".join(axis.values)
     step = f", step {axis.step}" if axis.step else ""
     return f"{short(axis.min or '')} to {short(axis.max or '')}, {axis.distribution}{step}"
+
+
+def _brief(text: str) -> str:
+    """Returns a setting of an algorithm; the points that it tries first are trials, too, and so are cut."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _date(time: float) -> str:

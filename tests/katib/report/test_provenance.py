@@ -65,6 +65,7 @@ def test_provenance_of_a_search_on_this_machine(tmp_path: Path, monkeypatch: pyt
     assert said["corpus"] == f"{CORPUS}, in /lab/polsess"
     assert said["corpus check"].endswith("2026: 2 duplicates across train and test")
     assert said["seed"] == "42"
+    assert "patience 10" in said["fixed"]
     assert said["algorithm"].startswith("bayesianoptimization")
     assert said["stop rule"].startswith("medianstop (")
     assert said["lr"].startswith("0.0001 to 0.01, logUniform: ")
