@@ -61,6 +61,8 @@ def refreshes(out: Path, trials: int, epochs: int, rounds: int) -> None:
             f"{trials} trials x {epochs} epochs: first look {time.monotonic() - begin:.1f} s, {size / 1e6:.2f} MB",
             flush=True,
         )
+        tag, size = state("made", "", "belief")
+        print(f"with all figures {size / 1e6:.2f} MB after {time.monotonic() - begin:.0f} s", flush=True)
         waited, processor = [], []
         for turn in range(rounds):
             before, begin = cpu(process.pid), time.monotonic()
@@ -174,19 +176,23 @@ def served(out: Path) -> "Iterator[subprocess.Popen[bytes]]":
         process.wait()
 
 
-def state(name: str, tag: str) -> tuple[str, int]:
-    """Returns the tag and the size of the state of a search; `tag` again, and 0, where it has not changed."""
+def state(name: str, tag: str, part: str = "strip") -> tuple[str, int]:
+    """Returns the tag and the size of the state of a search once it has `part`.
+
+    That is `tag` again, and 0, where it has not changed.
+    """
     request = urllib.request.Request(f"{ADDRESS}/state/{name}", headers={"If-None-Match": tag} if tag else {})
     try:
         with urllib.request.urlopen(request, timeout=120) as answer:
             body = answer.read()
-            if any(section["id"] == "strip" for section in json.loads(body)["sections"]):
+            if any(section["id"] == part for section in json.loads(body)["sections"]):
                 return str(answer.headers["ETag"]), len(body)
     except urllib.error.HTTPError as error:
         if error.code != 304:
             raise
         return tag, 0
-    return state(name, tag)  # it still reads
+    time.sleep(1)  # it still reads
+    return state(name, tag, part)
 
 
 def cpu(process: int) -> float:

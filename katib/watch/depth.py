@@ -5,13 +5,11 @@ They follow the page's other sections by some seconds, and never hold them up.
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 from katib.conclude.belief import Belief, believe
 from katib.conclude.promise import promise
-from katib.table.run_folder import Later, Metrics
-from katib.table.trial_table import Point, TrialTable
+from katib.table.trial_table import TrialTable
 from katib.text import difference, short, with_unit
 from katib.watch.sections import Section, html, report
 
@@ -55,17 +53,11 @@ class Depth:
 
     def build(self, table: TrialTable) -> None:
         """Builds the sections of `table`."""
-        # The figures read every metric of many trials: this copy, not the table, keeps them in memory.
-        table = replace(table, rows=tuple(replace(row, metrics=Later(_reader(row.metrics))) for row in table.rows))
         self.belief = believe(table)
         found = [Section("belief", _belief(table))]
         found += [Section(name, report(table, self.belief, name)) for name in KEYS]
         self.sections = [section for section in found if section.html.strip()]
         self._told()
-
-
-def _reader(metrics: Mapping[str, tuple[Point, ...]]) -> Callable[[], Metrics]:
-    return metrics.read if isinstance(metrics, Later) else lambda: dict(metrics)
 
 
 def _belief(table: TrialTable) -> str:

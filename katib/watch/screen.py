@@ -87,7 +87,8 @@ class Screen:
     def _read(self, version: str | None) -> None:
         problem = ""
         try:
-            self._table, self._read_at, self._version = self._backend.table(self._name), time.time(), version
+            table = self._curves.packed(self._backend.table(self._name))
+            self._table, self._read_at, self._version = table, time.time(), version
         except SepsweepError as error:
             problem = str(error)
             if self._table is not None:

@@ -24,6 +24,8 @@ from katib.watch.strip import facts, when
 from katib.watch.view import View
 
 BARS = StopBars()
+LONG = 300
+"""The trials from which on a table of them is long: it takes tenths of a second to build."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,12 @@ def _all(view: View) -> str:
     return report(view.table, view.belief, "all")
 
 
+def _pace(view: View) -> Hashable:
+    """Returns when a long table is due: once a trial begins or ends, and not after each epoch of each trial."""
+    rows = view.table.rows
+    return (len(rows), len(view.table.under_way), id(view.belief)) if len(rows) > LONG else view.now
+
+
 def report(table: TrialTable, belief: Belief, key: str) -> str:
     """Returns a section of the report (katib/report/sections.py)."""
     _, build = SECTIONS[key]
@@ -125,5 +133,5 @@ PARTS = (
     Part("running", _running),
     Part("lanes", _lanes),
     Part("events", _events),
-    Part("all", _all),
+    Part("all", _all, _pace),
 )

@@ -5,13 +5,13 @@ another epoch, and are kept as plain numbers, so that 2 000 trials of 100 epochs
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import isfinite, nan
 
 from katib.conclude.belief import Belief
 from katib.table.run_folder import Later
-from katib.table.trial_table import TrialRow, TrialTable
+from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.trial import ENDED
 
 
@@ -60,21 +60,57 @@ class View:
         return row.ended or self.curve(row).last_time or row.started
 
 
+class Packed(Mapping[str, tuple[Point, ...]]):
+    """Metrics as plain numbers, of which points are made as they are asked for: they take a tenth of the memory."""
+
+    def __init__(self, metrics: Mapping[str, tuple[Point, ...]]) -> None:
+        self._columns: dict[str, Curve] = {}
+        known: dict[bytes, Sequence[float]] = {}
+        for name, points in metrics.items():
+            times = array("d", (nan if point.time is None else point.time for point in points))
+            steps = array("l", (point.step for point in points))
+            self._columns[name] = Curve(
+                steps, array("d", (point.value for point in points)), known.setdefault(times.tobytes(), times)
+            )
+
+    def curve(self, name: str) -> Curve:
+        """Returns a metric by epoch."""
+        return self._columns.get(name, NO_CURVE)
+
+    def __getitem__(self, name: str) -> tuple[Point, ...]:
+        found = self._columns[name]
+        return tuple(
+            Point(int(step), value, time if isfinite(time) else None)
+            for step, value, time in zip(found.steps, found.values, found.times, strict=True)
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
 class Curves:
-    """Reads the curves of a search, and keeps them from one table to the next."""
+    """Reads the metrics of a search, and keeps them from one table to the next."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[str, int], Curve]] = {}
+        self._kept: dict[str, tuple[tuple[str, int], Packed]] = {}
 
-    def of(self, table: TrialTable) -> dict[str, Curve]:
-        """Returns the curve of each trial."""
+    def packed(self, table: TrialTable) -> TrialTable:
+        """Returns the table with metrics that are in memory."""
         kept = {}
         for row in table.rows:
             key = (row.state, row.epochs)
             known = self._kept.get(row.trial)
-            kept[row.trial] = known if known and known[0] == key else (key, _curve(row))
+            kept[row.trial] = known if known and known[0] == key else (key, _packed(row))
         self._kept = kept
-        return {trial: curve for trial, (_, curve) in kept.items()}
+        return replace(table, rows=tuple(replace(row, metrics=kept[row.trial][1]) for row in table.rows))
+
+    def of(self, table: TrialTable) -> dict[str, Curve]:
+        """Returns the curve of each trial of a packed table."""
+        name = table.identity.metric
+        return {trial: packed.curve(name) for trial, (_, packed) in self._kept.items()}
 
 
 class Tails:
@@ -93,11 +129,5 @@ class Tails:
         return {trial: lines for (trial, _), lines in self._kept.items()}
 
 
-def _curve(row: TrialRow) -> Curve:
-    metrics = row.metrics.read() if isinstance(row.metrics, Later) else row.metrics
-    found = metrics.get(row.objective, ())
-    return Curve(
-        array("l", (point.step for point in found)),
-        array("d", (point.value for point in found)),
-        array("d", (nan if point.time is None else point.time for point in found)),
-    )
+def _packed(row: TrialRow) -> Packed:
+    return Packed(row.metrics.read() if isinstance(row.metrics, Later) else row.metrics)

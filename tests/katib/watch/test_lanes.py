@@ -30,7 +30,9 @@ def trained(number: int, times: list[float], *, start: float = 0.0, node: str = 
 
 
 def seen(found: TrialTable, hours: float = 100.0, **more: Any) -> View:
-    return View(found, START + HOUR * hours, Curves().of(found), **more)
+    curves = Curves()
+    packed = curves.packed(found)
+    return View(packed, START + HOUR * hours, curves.of(packed), **more)
 
 
 def test_trials_that_follow_each_other_share_a_lane_and_those_that_overlap_do_not() -> None:

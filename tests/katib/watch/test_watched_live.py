@@ -4,6 +4,8 @@ The pictures are kept in build/watch/, for a look at them.
 """
 
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from tests.katib.backend.local.rig import Rig, manifest, read_until
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=MISSING), pytest.mark.long]
 PICTURES = Path("build/watch")
-VALUES = ("1", "5", "3")
-SEARCH = manifest("--epochs", "6", "--seconds", "0.25", values=VALUES, parallelTrialCount=2)
+# Each trial waits after its third epoch until it is ended, once.
+ONCE = ("--at", "3", "--hang", "--once", "/runs/test/${trialParameters.name}/waited")
+SEARCH = manifest("--epochs", "6", *ONCE, values=("5", "3"), parallelTrialCount=2)
 
 
 @pytest.fixture(scope="module")
@@ -29,29 +32,29 @@ def text(section: str, part: str) -> str:
     return f"(document.getElementById('{section}')?.textContent ?? '').includes('{part}')"
 
 
-def served(rig: Rig, port: int = 0) -> str:
-    """Returns the address of the page, from a process of its own."""
-    words = ["--port", str(port)] if port else ["--port", str(free_port())]
-    line = read_until(rig.begin("watch", *words), "http://")[-1]
-    return line.split()[0]
+def served(rig: Rig, port: int) -> "subprocess.Popen[str]":
+    """Returns the process of the page, which listens."""
+    process = rig.begin("watch", "--port", str(port))
+    read_until(process, f"http://localhost:{port}/")
+    return process
 
 
 def free_port() -> int:
-    import socket
-
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
 
 
 def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) -> None:
-    address = served(rig)
-    reader.open(address)
+    port = free_port()
+    process = served(rig, port)
+    reader.open(f"http://localhost:{port}/")
     reader.wait_until(text("searches", "no search here yet"))
     engine = rig.start(SEARCH)
     read_until(engine, "epoch 1")
     reader.wait_until(text("strip", "2 running"))
     read_until(engine, "epoch 3")
+    reader.wait_until(text("running", "after 3 epochs"))
     reader.wait_until(text("events", "new best"))
     reader.evaluate("document.querySelector('input.filter').focus()")
 
@@ -59,12 +62,27 @@ def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) 
     engine.wait()
     reader.wait_until(text("strip", "stands still"))
     engine = rig.start(SEARCH)
-    reader.wait_until(text("strip", "3 of 3"))
+    reader.wait_until(text("strip", "2 of 2"))
     assert engine.wait() == 0
     reader.wait_until(text("events", "finished 6 epochs, 11.00 dB"))
     assert reader.evaluate("document.activeElement.className") == "filter"
-    assert reader.evaluate("document.querySelectorAll('#trials tbody tr').length") == 3
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    reader.screenshot(PICTURES / "live.png")
+    assert reader.evaluate("document.querySelectorAll('#trials tbody tr').length") == 2
+    assert {line.split("/")[2] for line in reader.requests()} == {f"localhost:{port}"}
     assert reader.complaints() == []
-    assert {line.split("/")[2] for line in reader.requests()} == {address.split("/")[2]}
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    reader.wait_until("document.getElementById('pulse').className === 'away'")
+    assert reader.evaluate(text("strip", "2 of 2"))
+    served(rig, port)
+    reader.wait_until("document.getElementById('pulse').className === 'muted'")
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name, width, dark in (("live", 1280, False), ("live-dark", 1280, True), ("live-phone", 390, False)):
+        reader.open(f"http://localhost:{port}/search/test", width=width, dark=dark)
+        reader.wait_until(text("belief", "What the model believes"))
+        assert reader.evaluate("document.documentElement.scrollWidth") == width
+        reader.screenshot(PICTURES / f"{name}.png")
+    reader.evaluate("document.querySelector('#all tbody tr').click()")
+    reader.wait_until("!document.getElementById('compare').hidden")
+    assert reader.complaints() == []
