@@ -78,6 +78,11 @@ class Belief:
     plane: Plane | None = None
     """Over the two parameters that matter most; None where the model sees no effect."""
 
+    @property
+    def expected(self) -> list[float]:
+        """What stopped trials would have come to, a standard deviation less and one more."""
+        return [end.value + side * end.sd for end in self.ends.values() for side in (-1, 1)]
+
 
 def believe(table: TrialTable) -> Belief:
     """Returns what the search's model believes of the trials of `table`."""

@@ -35,6 +35,8 @@ class Linear:
 
     low: float
     high: float
+    whole: bool = False
+    """Whether only whole numbers label it, as those of trials and epochs."""
 
     def place(self, value: Value) -> float:
         """Returns the position of a value."""
@@ -45,7 +47,10 @@ class Linear:
 
     def ticks(self, most: int = MOST_TICKS) -> list[tuple[float, str]]:
         """Returns round numbers between the ends."""
-        return [(self.place(one), short(repr(one))) for one in round_numbers(self.low, self.high, most=most)]
+        numbers = round_numbers(self.low, self.high, most=most)
+        if self.whole:
+            numbers = [one for one in numbers if one == round(one)]
+        return [(self.place(one), short(repr(one))) for one in numbers]
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,8 @@ def _drawing(
     entries += [Entry("paused, went on", "s-EarlyStopped", hollow=True)] if any(row.pauses for row in kept) else []
     entries += [Entry("median of the best so far", "baseline dotted", "line")] if middle else []
     last = max(row.curve[-1].step for row in kept)
-    frame = Frame(
-        width, height, Linear(0, last), Linear(seen.low, seen.high), "epoch", unit_of(table), tuple(entries),
-        room(table), 10,
-    )  # fmt: skip
+    across, up = Linear(0, last, whole=True), Linear(seen.low, seen.high)
+    frame = Frame(width, height, across, up, "epoch", unit_of(table), tuple(entries), room(table), 10)
     paths = [_curve(row, frame) for rows in others.values() for row in rows]
     if middle:
         paths.append(line([frame.at(step, value) for step, value in middle], "baseline dotted"))

@@ -76,8 +76,11 @@ class Span:
         return low - margin, high + margin
 
 
-def span(table: TrialTable) -> Span:
-    """Returns the span of the objective over finished trials; over all, of which one has a value, where few have."""
+def span(table: TrialTable, expected: Iterable[float] = ()) -> Span:
+    """Returns the span of the objective over finished trials; over all, of which one has a value, where few have.
+
+    `expected` are the ends that stopped trials would have come to.
+    """
     everything = [row.value for row in table.rows if row.value is not None]
     finished = [row.value for row in table.finished if row.value is not None]
     values = sorted(finished if len(finished) >= FEWEST_FINISHED else everything)
@@ -90,8 +93,9 @@ def span(table: TrialTable) -> Span:
             low = max(low, lower - reach)
         elif reach:
             high = min(high, upper + reach)
-    # What is better than all finished ones is never at the edge.
-    low, high = (low, max(high, *everything)) if maximize else (min(low, *everything), high)
+    # What is better than all finished ones, or would have been, is never at the edge.
+    better = [*everything, *expected]
+    low, high = (low, max(high, *better)) if maximize else (min(low, *better), high)
     return Span(low, high)
 
 

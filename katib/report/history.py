@@ -27,7 +27,7 @@ def history(table: TrialTable, belief: Belief = NOTHING) -> Figure:
     if best is None:
         return Figure(KEY, TITLE, "Not enough data: no trial has reported a value yet.")
     kept = {row.trial for row in foremost([row for row in table.rows if row.value is not None], MOST_POINTS)}
-    rows, seen = [row for row in valued if row.trial in kept], span(table)
+    rows, seen = [row for row in valued if row.trial in kept], span(table, belief.expected)
     flat = " All trials reached the same value." if len(valued) > 1 and seen.low == seen.high else ""
     finding = (
         f"The best value, {with_unit(best.value or 0.0, table.identity.measure)}, came with trial "
@@ -59,7 +59,7 @@ def _drawing(
     frame = Frame(
         width,
         height,
-        Linear(0, max(numbers.values()) + 0.7),
+        Linear(0, max(numbers.values()) + 0.7, whole=True),
         Linear(*seen.range(*baseline_mean(table))),
         "trial (by start time)",
         unit_of(table),
@@ -67,7 +67,7 @@ def _drawing(
         room(table),
         10,
     )
-    marks = [line([frame.at(x, y) for x, y in steps], "best", steps=True)]
+    marks = [frame.inside([line([frame.at(x, y) for x, y in steps], "best", steps=True)])]
     for group in by_state(rows).values():
         marks += [trial_mark(row, frame.across(numbers[row.trial]), frame, seen, belief) for row in group]
     return frame.drawing(TITLE, finding, [baseline_rule(table, frame), *marks])

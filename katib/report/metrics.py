@@ -41,7 +41,7 @@ def _figure(name: str, table: TrialTable) -> Figure | None:
     entries = [Entry("best trial", "best thick", "line"), Entry("others", "v2", "line")]
     entries += [Entry(f"best trial, -{METRIC}", "baseline dashed", "line")] if beside else []
     last = max(point.step for row in rows for point in row.metrics[name])
-    frame = Frame(HALF, HEIGHT, Linear(0, last), scale, "epoch", "", tuple(entries))
+    frame = Frame(HALF, HEIGHT, Linear(0, last, whole=True), scale, "epoch", "", tuple(entries))
     marks = [_curve(row.metrics[name], frame, "thin v2", row) for row in reversed(rows) if row is not table.best]
     if beside is not None:
         turned = [Point(point.step, -point.value, None) for point in beside.curve]

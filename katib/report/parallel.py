@@ -29,7 +29,7 @@ def parallel(table: TrialTable, belief: Belief = NOTHING) -> Figure:
         return Figure(KEY, TITLE, "Not enough data: no trial has reported a value yet.")
     ranked = best_first(table.rows, belief, table.identity.direction)
     ranked = [best, *(row for row in ranked if row is not best)]
-    shown, seen = foremost(ranked, MOST_LINES), span(table)
+    shown, seen = foremost(ranked, MOST_LINES), span(table, belief.expected)
     without = [row for row in table.rows if row.value is None][: MOST_LINES // 4]
     heights = places(table, belief)
     settings = ", ".join(f"{name} {short(text)}" for name, text in best.assignments.items())
@@ -55,7 +55,7 @@ def parallel(table: TrialTable, belief: Belief = NOTHING) -> Figure:
 def places(table: TrialTable, belief: Belief) -> dict[str, Places]:
     """Returns the height of each trial on each axis, 0 to 1, and on that of the value, which is the last."""
     lines = axes(table)
-    seen = span(table) if table.best else Span(0.0, 1.0)
+    seen = span(table, belief.expected) if table.best else Span(0.0, 1.0)
     found = {}
     for row in table.rows:
         value = worth(row, belief)

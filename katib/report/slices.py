@@ -27,7 +27,7 @@ def slices(table: TrialTable, belief: Belief = NOTHING) -> list[Figure]:
 
 def _slice(axis: Line, table: TrialTable, belief: Belief) -> Figure:
     valued = [row for row in table.rows if row.value is not None and axis.name in row.assignments]
-    kept, seen, model = foremost(valued, MOST_POINTS), span(table), belief.slices.get(axis.name)
+    kept, seen, model = foremost(valued, MOST_POINTS), span(table, belief.expected), belief.slices.get(axis.name)
     finding = _finding(axis, valued, table, model)
     frame = Frame(
         HALF,

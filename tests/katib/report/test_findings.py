@@ -25,7 +25,7 @@ from katib.report.seeds import seeds_figure
 from katib.report.slices import slices
 from katib.report.summary import conclude
 from katib.report.tables import failures
-from katib.table.ends import ends
+from katib.table.ends import End, ends
 from katib.table.importance import FEWEST, importances
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import Point, TrialRow, TrialTable
@@ -42,6 +42,15 @@ def test_the_parameter_that_matters_is_told_from_those_that_do_not() -> None:
     others = [one.significant for each in found for one in each if one.name != "lr"]
     assert sum(others) <= 6  # of 36; more is luck in 2 of 1 000 cases where 5 % are
     assert all(sum(one.share for one in each) == pytest.approx(1) for each in found)
+
+
+def test_an_end_expected_above_all_finished_trials_lies_on_the_axis() -> None:
+    """Three finished trials and a stopped one, whose expected 6 dB are the most; what lies far below is a stroke."""
+    rows = [row(number, [5.0 + 0.1 * number]) for number in range(3)]
+    found = table(*rows, row(3, [1.0], state="EarlyStopped"), row(4, [-40.0], state="EarlyStopped"))
+    stopped = [one.trial for one in found.rows if one.state == "EarlyStopped"]
+    figure = history(found, Belief({stopped[0]: End(6.0, 0.2), stopped[1]: End(-40.0, 0.2)}))
+    assert figure.note == "1 trial below 5.00 dB, drawn as strokes at the edge."
 
 
 def test_a_smaller_loss_matters_as_a_greater_quality_does() -> None:
