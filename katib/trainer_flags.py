@@ -117,7 +117,8 @@ class Trainer(BaseModel):
             if flag in known.flags:
                 return ""
             if owners:
-                return f"{model} has no {flag} ({', '.join(owners)} has it); {having}"
+                have = f"{', '.join(owners)} {'has' if len(owners) == 1 else 'have'} it"
+                return f"{model} has no {flag} ({have}); {having}"
             return f"the trainer has no flag {flag}: {nearest(flag, [*self.flags, *known.flags])}"
         return "" if owners or own else f"the trainer has no flag {flag}: {nearest(flag, self.flags)}"
 

@@ -149,7 +149,8 @@ def _check_field(flag: str, words: list[str], command: type) -> None:
     others = [name for name in MODELS if flag in map(flag_of, config_fields(name))]
     if model and others and issubclass(command, Architecture | Run):
         own = ", ".join(map(flag_of, config_fields(model))) or "none"
-        raise ConfigError(f"{flag}: {model} has no such field ({', '.join(others)} has it); its fields: {own}")
+        have = f"{', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+        raise ConfigError(f"{flag}: {model} has no such field ({have}); its fields: {own}")
 
 
 def _one_line(box: str) -> str:

@@ -40,7 +40,8 @@ def local(
         str,
         typer.Argument(
             metavar="MODEL|FILE",
-            help="convtasnet, dprnn, sepformer, spmamba, dpmamba or demo; or a spec or an Experiment manifest, x.yaml",
+            help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet or demo; "
+            "or a spec or an Experiment manifest, x.yaml",
         ),
     ],
     data: Annotated[Path | None, typer.Option(help="folder of the corpus, with train/ and val/ in it")] = None,

@@ -14,7 +14,10 @@ MOST = 1_000_000
 """The most of anything that is counted: a larger number is a typing error."""
 
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, demo, or a spec, x.yaml")
+    str,
+    typer.Argument(
+        metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec, x.yaml"
+    ),
 ]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
 Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 40 characters")]

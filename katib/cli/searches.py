@@ -8,7 +8,9 @@ from katib.backend.base import PreparedRun, RunResult
 
 Models = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, demo; all: the first four"),
+    typer.Argument(
+        metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo; all: the first four"
+    ),
 ]
 SearchName = Annotated[
     str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")

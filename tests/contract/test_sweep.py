@@ -71,7 +71,7 @@ def test_the_sweep_is_the_search_of_the_spec(model: str) -> None:
     }
     assert config["method"] == "bayes"
     assert config["metric"] == {"name": METRIC, "goal": "maximize"}
-    min_iter = {**SOURCE_MIN_ITER, "demo": 2, "dpmamba": 15}[model]
+    min_iter = {**SOURCE_MIN_ITER, "demo": 2, "dpmamba": 15, "tfgridnet": 15}[model]
     assert config["early_terminate"] == {"type": "hyperband", "min_iter": min_iter, "s": 2}
 
 

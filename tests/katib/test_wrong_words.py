@@ -48,7 +48,7 @@ CALLS = {
     "demo extra": "demo: unexpected 'extra': it takes options only",
     "plan foo": "unknown model 'foo': valid: convtasnet, demo",
     "sweep all": "unknown model 'all': valid: ",
-    "arch convtasnet": "its spec has no next phase; these have one: dpmamba, dprnn, sepformer, spmamba",
+    "arch convtasnet": "its spec has no next phase; these have one: dpmamba, dprnn, sepformer, spmamba, tfgridnet",
     "arch nosuch": "unknown model 'nosuch'",
     "deploy nosuch": "unknown model 'nosuch'",
     "doctor nosuch": "unknown model 'nosuch'",

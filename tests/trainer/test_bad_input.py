@@ -100,9 +100,12 @@ def test_a_damaged_corpus_is_refused(
     [
         (["--model", "convtasnt"], ["--model", "convtasnt", "did you mean 'convtasnet'?"]),
         (["--preset", "debgu"], ["debgu", "debug"]),
-        (["--layers", "4"], ["--layers: convtasnet has no such field (spmamba has it)", "its fields: --filters, "]),
+        (
+            ["--layers", "4"],
+            ["--layers: convtasnet has no such field (spmamba, tfgridnet have it)", "its fields: --filters, "],
+        ),
         (["--model", "dprnn", "--layers", "4"], ["--layers: dprnn", "its fields: --filters", "--hidden-size"]),
-        (["--hidden-size", "8"], ["--hidden-size: convtasnet has no such field (dprnn has it)"]),
+        (["--hidden-size", "8"], ["--hidden-size: convtasnet has no such field (dprnn, tfgridnet have it)"]),
         (["--patience", "0"], ["--patience", "1 or more epochs"]),
         (["--hopeless", "0"], ["--hopeless: 0 does not fit, expected 1 or more epochs"]),
         (["--hopeless", "-1"], ["--hopeless: -1 does not fit, expected 1 or more epochs"]),

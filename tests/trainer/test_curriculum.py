@@ -11,6 +11,7 @@ TABLE = {
     "spmamba": {1: "C R", 3: "C R SR S", 5: "SER SR ER R SE S E"},
     "sepformer": {1: "C R", 3: "C R SR S", 5: "SER SR ER R SE S E C"},
     "dpmamba": {1: "C R", 3: "C R SR S", 5: "SER SR ER R SE S E C"},
+    "tfgridnet": {1: "C R", 3: "C R SR S", 5: "SER SR ER R SE S E C"},
     "dprnn": {1: "C", 3: "C R", 6: "C R S SR", 8: "C R S SR E", 10: "SER SR ER R SE S E C"},
     "all": {1: "SER SR ER R SE S E C"},
 }

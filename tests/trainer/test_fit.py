@@ -95,7 +95,7 @@ def test_workers_change_nothing_but_the_time(training: Training, tmp_path: Path)
     assert histories[0] == histories[1]
 
 
-@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba"])
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba", "tfgridnet"])
 def test_bf16_trains_on_the_cpu_too(model: str, training: Training, tmp_path: Path) -> None:
     """The loss is taken in float32, so it stays finite; LSTM and scan work where oneDNN has no bf16 for them."""
     flags = ["--model", model, "--epochs", "1", "--precision", "bf16"]

@@ -45,7 +45,7 @@ def test_a_batch_in_parts_has_the_gradients_of_the_whole() -> None:
 
 
 @needs_gpu
-@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba"])
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba", "tfgridnet"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_recorded_step_equals_one_that_is_not(model: str, precision: str) -> None:
     """Of whole batches and of the last one, which is smaller, before and after the record."""

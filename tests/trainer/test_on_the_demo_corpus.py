@@ -15,7 +15,7 @@ MIXTURES, SECONDS = 300, "2"
 TRAINED, BATCH, SEGMENT = 150, 2, "1"
 """75 steps on excerpts of a second, which SPMamba's scan goes through in seconds on a CPU."""
 
-RISE = {"convtasnet": 0.4, "dprnn": 0.2, "sepformer": 0.25, "spmamba": 0.1, "dpmamba": 0.1}
+RISE = {"convtasnet": 0.4, "dprnn": 0.2, "sepformer": 0.25, "spmamba": 0.1, "dpmamba": 0.2, "tfgridnet": 0.25}
 """dB over the unprocessed mixtures. Untrained, each lies more than 10 dB below them."""
 
 

@@ -201,7 +201,7 @@ def test_without_a_gpu_several_are_refused_and_not_replaced(
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
-@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba"])
+@pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer", "spmamba", "dpmamba", "tfgridnet"])
 def test_two_gpus_train_as_one_does(model: str, corpus: Path, tmp_path: Path) -> None:
     """With recorded steps and our kernels, which each GPU runs for its own share."""
     training, flags = Training(corpus), ("--model", model, "--device", "cuda", "--deterministic", "--epochs", "2")

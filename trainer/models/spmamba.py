@@ -1,32 +1,22 @@
 """SPMamba: Mamba along and across the frames of a spectrogram.
 
-The network is TF-GridNet with a bidirectional Mamba in place of each LSTM. A block scans each frame's frequencies, then
-each frequency's frames, and attends across frames. Spectrograms are [B, T, F, C], channels last. The paper preset is
-the reduced network of the published PolSESS baseline. The Mamba itself is in parts/mamba.py.
+The network is TF-GridNet with a bidirectional Mamba in place of each LSTM. Its frame is in parts/spectral.py, the Mamba
+itself in parts/mamba.py. The paper preset is the reduced network of the published PolSESS baseline.
 
 References:
     Li, Chen, Yang and Hu 2024, "SPMamba: State-space model is all you need in speech separation", arXiv:2404.02063.
-    Wang et al. 2023, "TF-GridNet: Integrating full- and sub-band modeling for speech separation", arXiv:2211.12433.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.data.curriculum import Curriculum
-from trainer.kernels.prelu import PReLU
 from trainer.models.parts.checks import check_even, check_types
-from trainer.models.parts.codec import SPEAKERS
-from trainer.models.parts.global_norm import GlobalNorm
 from trainer.models.parts.mamba import Mamba, notes
+from trainer.models.parts.spectral import EPS, GridBlock, SpectralNetwork
 from trainer.models.registry import Model
-
-EPS = 1e-5
-SILENCE = 1e-8
-"""Added to the mixture's standard deviation, so that silence stays silent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,72 +58,24 @@ class SPMambaConfig:
         return self.n_fft // 2 + 1
 
 
-class SPMamba(nn.Module):
+class SPMamba(SpectralNetwork):
     """Separates a mixture [B, L] of any L >= 1 samples into estimates [B, 2, L].
 
     Args:
         config: sizes of the network.
     """
 
-    window: Tensor
+    def __init__(self, config: SPMambaConfig) -> None:
+        blocks = (Block(config) for _ in range(config.layers))
+        super().__init__(config.n_fft, config.hop, config.channels, config.window, blocks)
+
+
+class Block(GridBlock):
+    """Two paths of Mambas, and attention across frames."""
 
     def __init__(self, config: SPMambaConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
-        self.encoder = nn.Conv2d(2, config.channels, 3, padding=1)
-        self.norm = GlobalNorm(config.channels, EPS)
-        self.blocks = nn.Sequential(*(Block(config) for _ in range(config.layers)))
-        self.decoder = nn.ConvTranspose2d(config.channels, 2 * SPEAKERS, 3, padding=1)
-
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Returns the estimates [B, 2, L] of the speakers in a mixture [B, L]."""
-        # The paths need a window of frames and frequencies, and the STFT more samples than it reflects.
-        shortest = max((self.config.window - 1) * self.config.hop, self.config.n_fft // 2 + 1)
-        padded = F.pad(mixture, (0, max(0, shortest - mixture.shape[-1])))  # [B, L']
-        scale = padded.std(1, keepdim=True) + SILENCE  # [B, 1]
-        features = self.norm(self.encoder(self.spectrogram(padded / scale)))  # [B, C, T, F]
-        features = self.blocks(features.permute(0, 2, 3, 1))  # [B, T, F, C]
-        spectra = self.decoder(features.permute(0, 3, 1, 2)).to(mixture.dtype)  # [B, 2 S, T, F]
-        estimates = self.waveforms(spectra.unflatten(1, (SPEAKERS, 2)), padded.shape[-1])  # [B, S, L']
-        return (estimates * scale.unsqueeze(1))[..., : mixture.shape[-1]]  # [B, S, L]
-
-    def spectrogram(self, signals: Tensor) -> Tensor:
-        """Returns the real and imaginary parts [B, 2, T, F] of signals [B, L], with T = L // hop + 1."""
-        n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(signals.dtype)
-        spectra = torch.stft(signals, n_fft, hop, window=window, return_complex=True)  # [B, F, T]
-        return torch.view_as_real(spectra).permute(0, 3, 2, 1)  # [B, 2, T, F]
-
-    def waveforms(self, spectra: Tensor, length: int) -> Tensor:
-        """Returns the waveforms [B, S, length] of spectra given as real and imaginary parts [B, S, 2, T, F]."""
-        # torch.istft makes the CPU wait for the GPU to check the window, which a recorded step cannot do.
-        n_fft, hop, window = self.config.n_fft, self.config.hop, self.window.to(spectra.dtype)
-        rows = torch.complex(*spectra.flatten(0, 1).transpose(2, 3).unbind(1))  # [B S, F, T]
-        frames = torch.fft.irfft(rows, n_fft, dim=1) * window[:, None]  # [B S, n_fft, T]
-        weights = window.square()[None, :, None].expand(1, -1, frames.shape[2])  # [1, n_fft, T]
-        samples = (frames.shape[2] - 1) * hop + n_fft
-        summed, weight = (
-            F.fold(x, (1, samples), (1, n_fft), stride=(1, hop))[:, 0, 0, n_fft // 2 :][:, :length]
-            for x in (frames, weights)
-        )  # [B S, length], [1, length]
-        return (summed / weight).view(*spectra.shape[:2], length)
-
-
-class Block(nn.Module):
-    """A path along the frequencies, a path along the frames, and attention across frames, each added to its input."""
-
-    def __init__(self, config: SPMambaConfig) -> None:
-        super().__init__()
-        self.intra = Path(config)
-        self.inter = Path(config)
-        self.attention = FrameAttention(config)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps features [B, T, F, C] to the same shape."""
-        features = features + self.intra(features)  # [B, T, F, C]
-        features = features + self.inter(features.transpose(1, 2)).transpose(1, 2)  # [B, T, F, C]
-        output: Tensor = features + self.attention(features)  # [B, T, F, C]
-        return output
+        attention = config.frequencies, config.channels, config.heads, config.attention_size
+        super().__init__(Path(config), Path(config), *attention)
 
 
 class Path(nn.Module):
@@ -172,42 +114,6 @@ class Direction(nn.Module):
         normed = self.norm(sequences.to(self.norm.weight.dtype))  # [B', L, width]
         output: Tensor = sequences + self.mamba(normed)  # [B', L, width]
         return output
-
-
-class FrameAttention(nn.Module):
-    """Self-attention across frames, where a frame is all of its frequencies."""
-
-    def __init__(self, config: SPMambaConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        frequencies, channels = config.frequencies, config.channels
-        narrow = math.ceil(config.attention_size / frequencies)
-
-        def projections(outputs: int) -> nn.ModuleList:
-            return nn.ModuleList(Projection(frequencies, channels, outputs) for _ in range(config.heads))
-
-        self.queries = projections(narrow)
-        self.keys = projections(narrow)
-        self.values = projections(channels // config.heads)
-        self.output = Projection(frequencies, channels, channels)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps features [B, T, F, C] to the same shape."""
-        query, key, value = (
-            torch.stack([head(features).flatten(2) for head in heads], dim=1)  # [B, heads, T, F c]
-            for heads in (self.queries, self.keys, self.values)
-        )
-        attended = F.scaled_dot_product_attention(query, key, value)  # [B, heads, T, F c]
-        frames = attended.transpose(1, 2).reshape(*features.shape[:2], self.heads, features.shape[2], -1)
-        output: Tensor = self.output(frames.transpose(2, 3).flatten(3))  # [B, T, F, C] from [B, T, F, heads, c]
-        return output
-
-
-class Projection(nn.Sequential):
-    """1x1 convolution, PReLU and a norm over the channels and frequencies of a frame."""
-
-    def __init__(self, frequencies: int, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Linear(inputs, outputs), PReLU(), nn.LayerNorm((frequencies, outputs), EPS))
 
 
 MODEL = Model(

@@ -134,7 +134,7 @@ def test_bad_input_is_one_line(rig: Rig, corpus: Path) -> None:
         (("confirm", "foreign", "--yes"), 2, "only runs of `python -m trainer` can be repeated one by one"),
         (("confirm", "foreign", "--seeds", "4,4"), 2, "whole numbers, each once"),
         (("confirm", "foreign", "--baseline", "3"), 2, "finite values by seed, each seed once"),
-        (("arch", "convtasnet"), 2, "has no next phase; these have one: dpmamba, dprnn, sepformer, spmamba"),
+        (("arch", "convtasnet"), 2, "has no next phase; these have one: dpmamba, dprnn, sepformer, spmamba, tfgridnet"),
         (("arch", "dprnn"), 2, "no experiment 'series3-dprnn'"),
         (("arch", "dprnn", "--experiment", "foreign"), 2, "is a search of no model of ours, not of dprnn"),
     ):

@@ -61,7 +61,7 @@ def words(data: dict[str, Any]) -> list[str]:
 
 
 def test_there_is_a_spec_for_each_model() -> None:
-    assert set(specs()) == {*SERIES_3, "demo", "dpmamba"}
+    assert set(specs()) == {*SERIES_3, "demo", "dpmamba", "tfgridnet"}
 
 
 @pytest.mark.parametrize("model", SERIES_3)

@@ -14,7 +14,8 @@ from torch import Tensor
 from tests.trainer.models.recurrence import assert_equal, direct_mamba, gradient_of, with_gradients
 from tests.trainer.training import Training
 from trainer.models import build
-from trainer.models.spmamba import Block, FrameAttention, SPMambaConfig
+from trainer.models.parts.spectral import FrameAttention
+from trainer.models.spmamba import Block, SPMambaConfig
 from trainer.models.spmamba import Path as ScanPath
 
 SMALL = SPMambaConfig(n_fft=16, hop=8, channels=6, window=3, heads=3, attention_size=20, state_size=5, expansion=2)
@@ -23,6 +24,8 @@ SMALL = SPMambaConfig(n_fft=16, hop=8, channels=6, window=3, heads=3, attention_
 def direct_block(block: Block, x: Tensor) -> Tensor:
     """Computes the block [B, C, T, F] as the papers of TF-GridNet and SPMamba print it, one path after the other."""
     batch, channels, frames, frequencies = x.shape
+    assert isinstance(block.intra, ScanPath)
+    assert isinstance(block.inter, ScanPath)
     rows = x.transpose(1, 2).reshape(batch * frames, channels, frequencies)
     along = direct_path(block.intra, rows).view(batch, frames, channels, frequencies).transpose(1, 2)
     x = x + along
