@@ -1,18 +1,20 @@
 """Shows the trials that run now: where each is within its epoch, and its curve beside the bar of the stop rule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
+from types import MappingProxyType
 
 from katib.draw.drawing import Drawing
 from katib.draw.frame import Frame
 from katib.draw.labels import Entry, Label, apart, written
-from katib.draw.marks import dot, line
+from katib.draw.marks import dot, line, whisker
 from katib.draw.scale import Linear
 from katib.errors import ManifestError
 from katib.manifest.object import Manifest
 from katib.manifest.search import Algorithm
 from katib.search.stop_rules import stop_rule
+from katib.table.ends import End, ends
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, duration, with_unit
@@ -44,12 +46,20 @@ def running(table: TrialTable) -> list[TrialRow]:
     return [row for row in table.rows if row.state == "Running"][:MOST]
 
 
-def now(row: TrialRow, view: View) -> Now:
+def expected(view: View) -> dict[str, End]:
+    """Returns where each running trial would end, by what completed trials gained after the same epoch."""
+    rows = [replace(row, state="EarlyStopped") for row in running(view.table)]
+    return ends(replace(view.table, rows=(*rows, *view.table.finished)))
+
+
+def now(row: TrialRow, view: View, end: End | None = None) -> Now:
     """Returns what a running trial is doing."""
     beat, metric = row.heartbeat, view.table.identity.measure
     most = beat.epochs if beat else view.table.budget.epochs if view.table.budget else None
     of = f" of {most}" if most else ""
     best = "" if row.value is None else f"best {with_unit(row.value, metric)} at epoch {row.best_epoch}"
+    if end is not None:
+        best += f", expected to end at {with_unit(end.value, metric)} ± {with_unit(end.sd, metric)}"
     last = view.curve(row).last_time
     if beat is None or beat.epoch <= row.epochs:
         since = f"the last one ended {when(last, view.now)}" if last else "no epoch has ended yet"
@@ -105,33 +115,40 @@ def stop_bar(view: View) -> list[tuple[int, float]]:
     return found
 
 
-def curves(view: View, bar: Sequence[tuple[int, float]]) -> tuple[Drawing, ...]:
+def curves(
+    view: View, bar: Sequence[tuple[int, float]], expected: Mapping[str, End] = MappingProxyType({})
+) -> tuple[Drawing, ...]:
     """Returns the curves of the running trials before those of the others, for a page and for a phone."""
     rows = [row for row in running(view.table) if len(view.curve(row).values)]
     if not rows:
         return ()
     return tuple(
-        replace(_drawing(view, rows, bar, width), kind=kind) for width, kind in ((WIDE, "across"), (NARROW, "narrow"))
+        replace(_drawing(view, rows, bar, width, expected), kind=kind)
+        for width, kind in ((WIDE, "across"), (NARROW, "narrow"))
     )
 
 
-def _drawing(view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, float]], width: float) -> Drawing:
+def _drawing(
+    view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, float]], width: float, expected: Mapping[str, End]
+) -> Drawing:
     table = view.table
     metric = table.identity.measure
     others = foremost([row for row in table.rows if row.state in ("Succeeded", "EarlyStopped")], MOST_OTHERS)
+    found = [end.value for end in expected.values()]
     values = sorted(value for row in (*rows, *others) for value in view.curve(row).values if isfinite(value))
-    ends = [view.curve(row).values[-1] for row in rows]
+    reached = [view.curve(row).values[-1] for row in rows]
     # The steep beginnings would press the rest together; what runs is always on the axis.
     tail = len(values) // 8
     low, high = (
-        (min(values[tail], *ends), values[-1])
+        (min(values[tail], *reached), max(values[-1], *found, *reached))
         if table.identity.maximize
-        else (values[0], max(values[-1 - tail], *ends))
+        else (min(values[0], *found, *reached), max(values[-1 - tail], *reached))
     )
     margin = 0.06 * (high - low) or 0.5
     last = max(view.curve(row).steps[-1] for row in (*rows, *others) if len(view.curve(row).steps))
     most = max(last, table.budget.epochs if table.budget else 0)
     entries = [Entry("running", "s-Running thick", "line"), Entry("others", "others thin", "line")]
+    entries += [Entry("expected end", "s-Running", hollow=True)] if expected else []
     entries += [Entry("needed to go on", "baseline dotted", "line")] if bar else []
     title = f"{metric} ({metric.unit})" if metric.unit else str(metric)
     frame = Frame(
@@ -141,6 +158,7 @@ def _drawing(view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, floa
     marks += [line([frame.at(step, value) for step, value in bar], "baseline dotted")] if len(bar) > 1 else []
     marks += [dot(*frame.at(step, value), "baseline", shape="diamond") for step, value in bar] if len(bar) < 8 else []
     marks += [_curve(view, row, frame, "s-Running thick") for row in rows]
+    marks += [_end(expected[row.trial], row.trial, frame, most) for row in rows if row.trial in expected]
     start = f"{table.identity.name}-"
     labels = [
         Label(
@@ -154,6 +172,14 @@ def _drawing(view: View, rows: Sequence[TrialRow], bar: Sequence[tuple[int, floa
     words = f"The curves of {count(len(rows), 'running trial')} among {len(others)} others."
     placed = written(apart(labels, frame.top, frame.floor)) if len(labels) <= 12 else ""
     return frame.drawing("Running trials", words, [frame.inside(marks), placed], interactive=True)
+
+
+def _end(end: End, trial: str, frame: Frame, most: int) -> str:
+    """Returns the expected end as a hollow dot with a whisker of one deviation, at the right edge."""
+    x, up = frame.across(most) - 6, frame.up
+    return whisker(x, up(end.value - end.sd), up(end.value + end.sd), "s-Running", trial) + dot(
+        x, up(end.value), "s-Running", trial, hollow=True
+    )
 
 
 def _curve(view: View, row: TrialRow, frame: Frame, kind: str) -> str:

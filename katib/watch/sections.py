@@ -19,7 +19,7 @@ from katib.report.summary import conclude
 from katib.table.trial_table import TrialTable
 from katib.watch.events import events
 from katib.watch.lanes_figure import lanes_figure
-from katib.watch.running import StopBars, curves, now, running
+from katib.watch.running import StopBars, curves, expected, now, running
 from katib.watch.strip import facts, when
 from katib.watch.view import View
 
@@ -95,8 +95,9 @@ def _strip(view: View) -> str:
 def _running(view: View) -> str:
     rows = running(view.table)
     bar = BARS.of(view) if rows else []
-    found = [now(row, view) for row in rows]
-    return html("running", rows=found, drawings=curves(view, bar), prefix=_prefix(view), halted=view.halted)
+    ends = expected(view) if rows else {}
+    found = [now(row, view, ends.get(row.trial)) for row in rows]
+    return html("running", rows=found, drawings=curves(view, bar, ends), prefix=_prefix(view), halted=view.halted)
 
 
 def _lanes(view: View) -> str:

@@ -10,7 +10,7 @@ from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.watch.events import events
 from katib.watch.lanes import lanes
 from katib.watch.lanes_figure import lanes_figure
-from katib.watch.running import curves, now, stop_bar
+from katib.watch.running import curves, expected, now, stop_bar
 from katib.watch.strip import facts
 from katib.watch.view import Curves, View
 from tests.katib.report.simulated import METRIC, row, searched, table
@@ -110,7 +110,11 @@ def test_the_bar_is_what_the_rule_asks_for() -> None:
     assert min(bar) == 15
     assert max(bar) == 30
     assert 3 < bar[30] < 5.6
-    drawings = curves(seen(replace(found, rows=(going, *found.rows[1:]))), list(bar.items()))
+    half = replace(going, reports=going.values[:15], epochs=15)
+    ends = expected(seen(replace(found, rows=(half, *found.rows[1:]))))
+    assert abs(ends[half.trial].value - (going.value or 0.0)) < 3 * ends[half.trial].sd + 0.2
+    drawings = curves(seen(replace(found, rows=(going, *found.rows[1:]))), list(bar.items()), ends)
+    assert "expected end" in str(drawings[0])
     assert [drawing.kind for drawing in drawings] == ["across", "narrow"]
     assert "needed to go on" in str(drawings[0])
 
