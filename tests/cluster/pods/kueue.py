@@ -31,7 +31,10 @@ def missing() -> str:
 
 @contextmanager
 def installed(kubeconfig: Path, folder: Path) -> Iterator[None]:
-    """Installs Kueue meanwhile, with the feature gate PriorityBoost; its types stay, its webhooks do not."""
+    """Installs Kueue meanwhile, with the feature gate PriorityBoost.
+
+    Afterwards its types are gone: those that other tests make have no webhook that converts them.
+    """
     objects = [item for item in yaml.safe_load_all(OBJECTS.read_text()) if item["kind"] not in NOT_HERE]
     hooks = [item for item in objects if item["kind"].endswith("WebhookConfiguration")]
     others = [_reachable(item) for item in objects if item not in hooks]
@@ -48,6 +51,12 @@ def installed(kubeconfig: Path, folder: Path) -> Iterator[None]:
     try:
         _await(process, certificates)
         yield
+        # While the controller runs, which lets go of what is deleted.
+        rig.kubectl(
+            "delete", "--all", "--all-namespaces", "--timeout=120s", "localqueues,clusterqueues,resourceflavors"
+        )
+        types = [item["metadata"]["name"] for item in objects if item["kind"] == "CustomResourceDefinition"]
+        rig.kubectl("delete", "customresourcedefinitions", *types, "--timeout=120s")
     finally:
         process.terminate()
         process.wait(60)
