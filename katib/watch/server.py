@@ -1,6 +1,6 @@
 """The page as an application that is only read.
 
-It answers five kinds of paths. Only the name of a search in one is looked up, among those that the backend has listed,
+It answers six kinds of paths. Only the name of a search in one is looked up, among those that the backend has listed,
 so that no path of a request reaches the file system.
 """
 
