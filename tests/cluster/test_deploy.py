@@ -1,5 +1,6 @@
 """deploy against the real API server, from its command line."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 import yaml
 
 from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.deployment import corpus_place
 from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE, POD
-from katib.site import Site
+from katib.corpus_checks import FOLDER, note_copy
+from katib.site import Site, load_site
+from katib.spec import SPECS
 from katib.trainer_contract import METRIC
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, in_background
@@ -76,6 +80,33 @@ def test_a_search_grows_though_the_site_file_has_another_image_by_now(
     assert found is not None
     assert found["spec"]["maxTrialCount"] == 40
     assert "host/trainer:2" not in str(found["spec"])
+
+
+def test_deploy_of_stages_deploys_the_one_that_is_due_unless_the_corpus_is_too_small(
+    verb: Verb, tools: Tools, site_file: Path, tmp_path: Path
+) -> None:
+    spec = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
+    spec |= {"name": "grown", "stages": [{"train_limit": 40, "trials": 3}, {"train_limit": 80}]}
+    file, out = tmp_path / "grown.yaml", tmp_path / "runs"
+    file.write_text(yaml.safe_dump(spec))
+    words = ("deploy", str(file), "--yes", "--wait", "0", "--out", str(out))
+    note_copy(out, corpus_place(tools.cluster, load_site(site_file)), tmp_path)
+    check = {"fingerprint": "v2-0-0", "checked": 1.0, "data_dir": str(tmp_path), "mixtures": {"train": 79}, "found": []}
+    record = out / FOLDER / "v2-0-0.json"
+    record.write_text(json.dumps(check))
+    code, _, err = verb(*words)
+    assert code == 2
+    assert err == f"error: {file}: stages: 80 mixtures, but the corpus has 79 to train; write all, or fewer\n"
+    record.write_text(json.dumps(check | {"mixtures": {"train": 80}}))
+    code, printed, err = verb(*words)
+    assert (code, err) == (0, "")
+    assert "stage 1 of 2: 'grown-1' on 40 mixtures\n" in printed
+    assert "create: experiment 'grown-1'" in printed
+    assert "corpus checked on 1 January 1970: nothing is wrong" in printed
+    found = tools.cluster.get(EXPERIMENT, "grown-1")
+    assert found is not None
+    assert found["spec"]["maxTrialCount"] == 3
+    assert "experiment 'grown-1' runs as it should" in verb(*words)[1]
 
 
 def test_deploy_of_another_search_wants_another_name(verb: Verb, tools: Tools) -> None:
