@@ -127,6 +127,18 @@ def test_a_search_whose_budget_is_spent_is_deleted_and_not_stopped(verb: Verb, k
     assert "sepsweep/stopped" not in found["metadata"]["annotations"]
 
 
+def test_a_search_whose_stop_has_not_come_to_its_end_is_not_deployed_over(
+    verb: Verb, katib_of: Begin, tools: Tools
+) -> None:
+    """The API server would answer 409 for the count that stop has changed."""
+    katib_of()
+    stop = {"metadata": {"annotations": {"sepsweep/stopped": "ann at 2026-11-28T14:05:31Z"}}}
+    tools.cluster.merge(EXPERIMENT, NAME, {**stop, "spec": {"maxFailedTrialCount": 1}})
+    code, _, err = verb("deploy", "dprnn", "--yes", "--wait", "0")
+    assert (code, err.count("\n"), f"make stop EXPERIMENT={NAME} waits for its end" in err) == (1, 1, True), err
+    assert "somebody else" not in err
+
+
 def test_results_have_every_metric_of_the_db_manager_by_epoch_and_time(
     verb: Verb, katib_of: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
