@@ -29,10 +29,13 @@ It counts as only four degrees of freedom, because models differ: the three seed
 LEAST_SD = 1e-6
 """Runs that agree to the last digit are the same run twice, and do not prove that seeds make no difference."""
 
+MOST = 1e100
+"""Values beyond ±MOST count as such, so that their squares stay finite."""
+
 
 def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:
     """Returns the pooled noise of `groups`, one per configuration; None where no configuration has two values."""
-    filled = [group for group in groups if group]
+    filled = [[min(max(value, -MOST), MOST) for value in group] for group in groups if group]
     df = sum(len(group) - 1 for group in filled)
     if not df:
         return None

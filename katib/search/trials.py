@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from katib.search.failed_points import FailedPoints
-from katib.search.history import Observation
+from katib.search.history import Observation, Outcome
+from katib.search.points import Points
 from katib.search.space import Key, Space
 
 
@@ -20,8 +20,10 @@ class Trials:
     """The points of this search."""
     known: set[Key]
     """The points of this search and of earlier ones."""
-    failed: FailedPoints
+    failed: Points
     """The points at which trials of this search have failed."""
+    given_up: Points
+    """Those at which they have failed or were stopped: another trial there would end as they did."""
 
     @classmethod
     def of(cls, space: Space, history: Sequence[Observation], earlier: Sequence[Observation]) -> "Trials":
@@ -29,9 +31,8 @@ class Trials:
         listed, earlier = sorted(history, key=_order), sorted(earlier, key=_order)
         tried = {key for trial in listed if (key := space.key(trial.assignments))}
         before = {key for trial in earlier if (key := space.key(trial.assignments))}
-        points = [space.shares(trial.assignments) for trial in listed if trial.outcome == "failed"]
-        failed = FailedPoints(space, [point for point in points if point is not None])
-        return cls(listed, earlier, tried, tried | before, failed)
+        failed, given_up = _points(space, listed, "failed"), _points(space, listed, "failed", "stopped")
+        return cls(listed, earlier, tried, tried | before, failed, given_up)
 
     @property
     def count(self) -> int:
@@ -48,6 +49,11 @@ class Trials:
         key = tuple(point.values()) if (own := space.key(point)) is None else own
         self.tried.add(key)
         self.known.add(key)
+
+
+def _points(space: Space, trials: Sequence[Observation], *outcomes: Outcome) -> Points:
+    found = [space.shares(trial.assignments) for trial in trials if trial.outcome in outcomes]
+    return Points(space, [point for point in found if point is not None])
 
 
 def _order(trial: Observation) -> tuple[object, ...]:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from katib.search.trials import Trials
 
 NEAR = 0.02
-"""A point no further than this from a failed one on every axis, in shares of its distribution, is not proposed."""
+"""A point no further than this from a failed or stopped trial on every axis, in shares of its distribution, is not
+proposed."""
 DRAWS, FEW_DRAWS = 2000, 50
-"""Points that are considered before the free one is searched for, or the one farthest from failed points is taken: many
+"""Points that are considered before the free one is searched for, or the one farthest from those points is taken: many
 for the points that the model proposes, few for the rest of a large answer, so that a thousand points are proposed
 within the minute that Katib waits."""
 
@@ -64,9 +65,9 @@ class Question:
         return self.first_of_answer and self.trials.count >= self.startup
 
     def free(self, draws: Iterable[Sequence[float]]) -> dict[str, str] | None:
-        """Returns the first point that is neither known nor near a failed one, of `draws` and then at random.
+        """Returns the first point that is neither known nor near one given up, of `draws` and then at random.
 
-        `draws` are points of the unit cube, the preferred one first. Where all are near failed ones, the farthest is
+        `draws` are points of the unit cube, the preferred one first. Where all are near such ones, the farthest is
         returned; None where the space has no untried point.
         """
         farthest: tuple[float, dict[str, str]] | None = None
@@ -74,7 +75,7 @@ class Question:
             point = self.space.at(shares)
             if self.space.key(point) in self.trials.known:
                 continue
-            distance = self.trials.failed.distance(shares)
+            distance = self.trials.given_up.distance(shares)
             if distance > NEAR:
                 return point
             if farthest is None or distance > farthest[0]:

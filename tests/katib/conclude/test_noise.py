@@ -21,6 +21,14 @@ def test_a_noise_is_weighed_against_the_prior_by_degrees_of_freedom() -> None:
     assert other.sd == pytest.approx(math.sqrt((10 * 4 + 2 * np.var(values, ddof=1)) / 12))
 
 
+def test_values_of_any_size_have_a_noise() -> None:
+    """Their squares would be beyond the greatest float."""
+    found = pooled([[1e308, -1e308], [1e308, 1e308]])
+    assert found is not None
+    assert 1e99 < found.sd < 1e101
+    assert moderated([[1e308, -1e308]]).sd < 1e101
+
+
 def test_the_pooled_variance_is_that_within_groups() -> None:
     """Against scipy's analysis of variance: F = between / within, so within = between / F."""
     groups = [[1.0, 2.0, 4.0], [7.0, 7.5], [-1.0, -3.0, -2.5, 0.0]]

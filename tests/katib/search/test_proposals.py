@@ -16,10 +16,10 @@ from katib.manifest.search import Parameter
 from katib.search import bayes
 from katib.search.algorithms import base
 from katib.search.algorithms.base import NEAR
-from katib.search.failed_points import FailedPoints
 from katib.search.first_suggestions import FirstSuggestion
 from katib.search.history import Observation, Outcome
 from katib.search.observations import Observations
+from katib.search.points import Points
 from katib.search.sampler import Sampler
 from katib.search.space import Space
 from katib.trial import Direction
@@ -238,7 +238,8 @@ def test_where_every_place_is_near_a_failed_one_the_farthest_is_tried() -> None:
     assert NEAR > 0.018
 
 
-def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
+@pytest.mark.parametrize("outcome", ["failed", "stopped"])
+def test_a_trial_without_success_keeps_its_surroundings_free_on_every_axis(outcome: Outcome) -> None:
     """Points differ by NEAR, the 2 % of docs/search.md, in the one axis on which they are furthest apart."""
     proposer = Sampler(SQUARE, "random", Direction.MAXIMIZE, seed=0)
     (free,) = shares(proposer.propose([]))
@@ -248,8 +249,8 @@ def test_a_failed_trial_keeps_its_surroundings_free_on_every_axis() -> None:
         ((0.021, 0.0), False),
         ((0.0, -0.019), True),
     ):
-        failed = past(float(free[0] + shift[0]), float(free[1] + shift[1]), outcome="failed")
-        (found,) = shares(proposer.propose([failed], position=0))
+        given_up = past(float(free[0] + shift[0]), float(free[1] + shift[1]), outcome=outcome)
+        (found,) = shares(proposer.propose([given_up], position=0))
         assert (found.tolist() == free.tolist()) is not is_near
 
 
@@ -265,7 +266,7 @@ def test_the_nearest_of_failed_trials_is_that_of_a_plain_loop() -> None:
     draws = np.random.default_rng(3)
     points = [space.shares(space.at(draws.random(3).tolist())) or () for _ in range(40)]
     for failed in (points[:30], points[:1], []):
-        places = FailedPoints(space, failed)
+        places = Points(space, failed)
         for point in points[30:]:
             apart = [
                 max(abs(point[0] - other[0]), float(abs(point[1] - other[1]) > 0.1), abs(point[2] - other[2]))

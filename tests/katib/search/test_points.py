@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from katib.manifest.search import Parameter
-from katib.search.failed_points import FailedPoints
+from katib.search.points import Points
 from katib.search.space import Space
 
 SPACE = Space.of(
@@ -34,7 +34,7 @@ def test_the_distance_is_that_to_the_nearest_of_all() -> None:
         ]
         for _ in range(40)
     ]
-    places = FailedPoints(SPACE, failed)
+    places = Points(SPACE, failed)
     found = set()
     for _ in range(60):
         point = draw.random(4)
@@ -49,7 +49,7 @@ def test_the_distance_is_that_to_the_nearest_of_all() -> None:
 
 
 def test_where_nothing_failed_every_point_is_far_from_it() -> None:
-    assert FailedPoints(SPACE, []).distance((0.5, 0.5, 0.5, 0.5)) == 1
-    twins = FailedPoints(SPACE, [(1 / 6, 0.25, 1 / 6, 0.25)])
+    assert Points(SPACE, []).distance((0.5, 0.5, 0.5, 0.5)) == 1
+    twins = Points(SPACE, [(1 / 6, 0.25, 1 / 6, 0.25)])
     assert twins.distance((1 / 6, 0.25, 1 / 6, 0.25)) == 0
     assert twins.distance((0.5, 0.25, 1 / 6, 0.25)) == 1

@@ -1,4 +1,4 @@
-"""Measures how far points of the unit cube lie from those at which trials have failed. Pure: no I/O."""
+"""Measures how far points of the unit cube lie from those at which trials have ended. Pure: no I/O."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from katib.search.space import Space
 
 
-class FailedPoints:
+class Points:
     """Points of the unit cube, up to thousands, with which each draw is compared."""
 
     def __init__(self, space: Space, points: Sequence[Sequence[float]]) -> None:
