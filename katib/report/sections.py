@@ -27,6 +27,7 @@ from katib.report.parallel import parallel, places
 from katib.report.provenance import Row
 from katib.report.seeds import seeds_figure
 from katib.report.slices import slices
+from katib.report.spent import spent_figures
 from katib.report.summary import Conclusion, configuration, facts, next_steps, summary_notes
 from katib.report.tables import MOST_ROWS, all_trials, failures, promising, stop_decisions
 from katib.table.trial_table import TrialRow, TrialTable
@@ -82,6 +83,10 @@ def _figure(make: Callable[[View], Figure]) -> Callable[[View], str]:
     return lambda view: _html("one", figure=make(view))
 
 
+def _history(view: View) -> str:
+    return _html("history", figure=history(view.table, view.belief), figures=spent_figures(view.table))
+
+
 def _curves(view: View) -> str:
     return _html("curves", figure=curves(view.table), decisions=stop_decisions(view.table))
 
@@ -126,7 +131,7 @@ SECTIONS: dict[str, tuple[str, Callable[[View], str]]] = {
     "summary": ("Summary", _summary),
     "seeds": ("Confirmation", _seeds),
     "parallel": ("Parallel coordinates", _figure(lambda view: parallel(view.table, view.belief))),
-    "history": ("History", _figure(lambda view: history(view.table, view.belief))),
+    "history": ("History", _history),
     "curves": ("Learning curves", _curves),
     "slices": ("Slices", _slices),
     "importance": ("Importance", _figure(lambda view: importance_figure(view.table))),

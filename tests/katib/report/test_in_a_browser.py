@@ -93,6 +93,8 @@ ALL = [
     "seeds",
     "parallel",
     "history",
+    "history-spent",
+    "history-passed",
     "curves",
     *(f"slice-{name}" for name in ("lr", "weight_decay", "grad_clip_norm", "lr_factor")),
     "contour",
