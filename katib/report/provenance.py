@@ -115,6 +115,9 @@ def _course(table: TrialTable, held: Iterable[Session]) -> Iterator[Row]:
             else "no end is recorded: it runs, or was killed"
         )
         yield "session", f"{one.user or '?'} on {one.host or '?'}, {_date(one.started)} to {end}"
+    for act in table.acts:
+        word, _, by = act.partition(" ")
+        yield word, by
     rule = text_at(at(table.identity.spec, "earlyStopping"), "algorithmName")
     if stopped := sum(row.state == "EarlyStopped" for row in table.rows):
         yield "stopped", f"{count(stopped, 'trial')} by {rule or 'the early-stopping rule'}"

@@ -30,6 +30,7 @@ def write(table: TrialTable, folder: Path) -> tuple[Path, Path]:
     _keep_earlier(folder, {row.trial for row in table.rows})
     about: dict[str, object] = {"experiment": asdict(table.identity), "gpus": table.gpus, "notes": table.notes}
     about |= {"made_with": table.made_with} if table.made_with else {}
+    about |= {"acts": table.acts} if table.acts else {}
     body = ",\n".join(json.dumps(record, allow_nan=False) for record in records(table))
     write_whole(folder / JSON, [json.dumps(about)[:-1], ', "trials": [\n', body, "\n]}\n"], "; nothing was deleted")
     write_whole(folder / CSV, as_csv(table), "; nothing was deleted")
@@ -76,6 +77,7 @@ def read(folder: Path) -> TrialTable:
             budget=budget(manifest, source),
             gpus=found["gpus"],
             made_with=clean(str(found.get("made_with", ""))),
+            acts=tuple(clean(str(act)) for act in found.get("acts", ())),
             notes=(
                 f"{path}: the table at the time when the experiment was deleted",
                 *(clean(str(note)) for note in found["notes"]),

@@ -152,6 +152,8 @@ class TrialTable:
     """The seconds that an epoch takes, as running trials measure it within theirs."""
     made_with: str = ""
     """Versions, device and corpus as the trainer prints them, of one trial on a cluster; empty if that is not known."""
+    acts: tuple[str, ...] = ()
+    """Who paused, resumed, stopped or deleted it on a cluster, such as `paused by ann at 2026-11-28 14:05 UTC`."""
     notes: tuple[str, ...] = ()
     """What could not be read, in a line each; the verbs print them to stderr."""
 

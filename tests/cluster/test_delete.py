@@ -4,6 +4,7 @@ There is no DB manager here and no node that runs a pod, so a curve exists nowhe
 tests/cluster/pods has a node.
 """
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,7 +44,9 @@ def test_delete_exports_first_and_takes_only_what_is_ours(
     assert "1 trials" in out
     exported = as_json((tmp_path / NAME / "cluster-trials.json").read_text())
     assert exported["trials"][0]["val_si_snr"] == 2.0
-    assert read_table(tmp_path, NAME).rows[0].value == 2.0
+    kept = read_table(tmp_path, NAME)
+    assert kept.rows[0].value == 2.0
+    assert re.fullmatch(r"deleted by \S+ at \d{4}-\d\d-\d\d \d\d:\d\d UTC", kept.acts[0])
     tools.kubectl("wait", "--for=delete", f"experiment/{NAME}", f"trial/{NAME}-done", "--timeout=300s")
     code, _, err = verb("delete", "convtasnet", "--yes", "--out", str(tmp_path))
     assert code == 1

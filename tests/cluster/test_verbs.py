@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from katib.backend.cluster import run_directories
+from katib.backend.cluster import lifecycle, run_directories
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, TRIAL
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.search import NAME, Katib, as_json, bury, in_background
@@ -72,11 +72,15 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_continues(verb: Verb, 
     assert (code, err) == (0, "")
     assert all(tools.job(trial)["spec"]["suspend"] for trial in trials)
     assert [row["state"] for row in as_json(verb("status", "--json")[1])[0]["rows"]] == ["Paused", "Paused"]
+    assert re.search(r"2 paused.*  paused by \S+ at \d{4}-\d\d-\d\d \d\d:\d\d UTC", verb("status")[1].splitlines()[0])
     assert len(tools.cluster.list(TRIAL)) == 2
     code, out, _ = verb("resume", "dprnn", "--yes")
     assert code == 0
     assert out.count("resumes from its checkpoint") == 2
     assert not any(tools.job(trial)["spec"]["suspend"] for trial in trials)
+    assert "paused by" not in verb("status")[1]
+    words = [act.word for act in lifecycle.find_search(tools.cluster, NAME).acts]
+    assert sorted(words) == ["paused", "resumed"]
     assert verb("resume", "dprnn", "--yes")[1] == f"experiment '{NAME}' is not paused; nothing to change\n"
 
 

@@ -4,9 +4,11 @@ Each step is a function, so that a verb can show what the first ones return and 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from katib.backend.cluster import lifecycle, run_directories
+from katib.backend.cluster.acts import act_now, note
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.model import Search
 from katib.backend.cluster.run_directories import RunDirectory
@@ -48,8 +50,11 @@ def summary(cluster: Cluster, search: Search, saved: Saving, out: Path, *, runs:
 
 def delete(cluster: Cluster, search: Search, saved: Saving, out: Path, say: Say) -> None:
     """Writes the trial table to `out` and deletes the Experiment. Raises FolderError or ClusterError."""
-    for path in export.write(saved.table, out / search.name):
+    act = act_now(cluster, "deleted")
+    table = replace(saved.table, acts=(*saved.table.acts, str(act)))
+    for path in export.write(table, out / search.name):
         say(f"written: {path}")
+    note(cluster, search.name, act, say)
     lifecycle.delete(cluster, search)
 
 

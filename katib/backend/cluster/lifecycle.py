@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from katib.backend.cluster.acts import act_now, note, patch_of
 from katib.backend.cluster.answers import AbsentError
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed
@@ -20,14 +21,13 @@ from katib.backend.cluster.kinds import (
     JOB,
     OURS,
     POD,
-    SELF_REVIEW,
     SUGGESTION,
     TRIAL,
     TRIAL_LABEL,
     Object,
     name_of,
 )
-from katib.backend.cluster.model import STOPPED, Job, Search, read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.model import Job, Search, read_job, read_pod, read_search, read_trial
 from katib.backend.cluster.status import Curves, no_experiment, read_progress
 from katib.errors import ClusterError
 from katib.tries import elapsed
@@ -79,6 +79,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout:
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
+    note(cluster, search.name, act_now(cluster, "paused"), say)
     selector = _selector(search)
     end = time.monotonic() + timeout
     with Informer(cluster, {TRIAL: selector, JOB: selector, POD: f"{selector},{TRIAL_LABEL}"}) as informer:
@@ -108,6 +109,8 @@ def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
         if job.suspended and _resume(cluster, job.name):
             say(f"trial '{job.name}': resumes from its checkpoint")
             resumed += 1
+    if resumed:
+        note(cluster, search.name, act_now(cluster, "resumed"), say)
     return resumed
 
 
@@ -120,7 +123,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has already ended ({search.state})")
     _require_end(cluster, search)
-    patch: Object = {} if search.stopped else {"metadata": {"annotations": {STOPPED: _signature(cluster)}}}
+    patch: Object = {} if search.stopped else patch_of(act_now(cluster, "stopped"))
     if search.trials < search.max_trials:
         patch["spec"] = {"maxFailedTrialCount": 1}
     if patch:
@@ -208,16 +211,6 @@ def _not_ended(name: str, waiting: int, timeout: float) -> str:
 
 def _selector(search: Search) -> str:
     return f"{OURS},{EXPERIMENT_LABEL}={search.name}"
-
-
-def _signature(cluster: Cluster) -> str:
-    """Returns the caller's name according to the API server, and the time: `somebody at 2026-11-28T14:05:31Z`."""
-    try:
-        answer = cluster.create(SELF_REVIEW, {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"})
-        user = answer["status"]["userInfo"]["username"]
-    except (ClusterError, KeyError):
-        user = "make stop"  # Kubernetes before 1.28 does not tell
-    return f"{user} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _suspend(cluster: Cluster, job: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, cast, get_args
 
+from katib.backend.cluster.acts import Act, acts_of
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, QUEUE_LABEL, Object, annotations_of, labels_of, name_of
 from katib.backend.cluster.pod import Pod as Pod
 from katib.backend.cluster.pod import owner_of
@@ -22,8 +23,6 @@ from katib.tries import Record, instant, read_record
 from katib.untrusted import clean
 
 Strategy = Literal["max", "min", "latest"]
-STOPPED = "sepsweep/stopped"
-"""The annotation of an Experiment that records who ended it with the verb stop, and when."""
 """The annotation of an Experiment that continues an ended one: the GPU-hours spent until then, by trial, as JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -122,9 +121,8 @@ class Search:
     """The number that one trial holds; less than 1 where several share one."""
     deadline: float
     """Seconds that a trial may take according to its Job, without those in which it may wait for disk space."""
-    stopped_by: str
-    """Who ended it with the verb stop; empty where nobody did."""
-    stopped_at: datetime | None
+    acts: tuple[Act, ...]
+    """Who paused, resumed, stopped or deleted it, the first act first."""
     proposer: str
     """The algorithm, after which its suggestion service is named."""
     budget: float | None
@@ -140,7 +138,18 @@ class Search:
     @property
     def stopped(self) -> str:
         """`stopped by somebody at 2026-11-28 14:05 UTC`; empty where nobody did."""
-        return f"stopped by {self.stopped_by} at {self.stopped_at:%Y-%m-%d %H:%M} UTC" if self.stopped_at else ""
+        return "".join(str(act) for act in self.acts if act.word == "stopped")
+
+    @property
+    def stopped_at(self) -> datetime | None:
+        """When somebody ended it with the verb stop; None where nobody did."""
+        return next((act.time for act in self.acts if act.word == "stopped"), None)
+
+    @property
+    def paused(self) -> str:
+        """`paused by somebody at 2026-11-28 14:05 UTC`, unless it was resumed since."""
+        last = next((act for act in reversed(self.acts) if act.word in ("paused", "resumed")), None)
+        return str(last) if last and last.word == "paused" else ""
 
     @property
     def finished(self) -> bool:
@@ -160,7 +169,6 @@ def read_search(item: Object) -> Search:
     containers: Sequence[Object] = job.get("template", {}).get("spec", {}).get("containers") or []
     annotations, manifest = annotations_of(item), Manifest.of(item)
     measure = measure_of(metric, annotations.get(OWN_SPEC, ""))
-    stopped_by, _, stopped_at = annotations.get(STOPPED, "").rpartition(" at ")
     return Search(
         name=name_of(item),
         uid=item["metadata"]["uid"],
@@ -187,8 +195,7 @@ def read_search(item: Object) -> Search:
         deleting="deletionTimestamp" in item["metadata"],
         gpus=Manifest(spec).gpu_need.share,
         deadline=max(0.0, float(job.get("activeDeadlineSeconds") or 0) - _room_seconds(containers)),
-        stopped_by=clean(stopped_by),
-        stopped_at=instant(stopped_at),
+        acts=acts_of(item),
         proposer=(spec.get("algorithm") or {}).get("algorithmName", ""),
         budget=known_budget(annotations),
         hours_before=hours_before(annotations),

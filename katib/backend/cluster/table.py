@@ -166,6 +166,7 @@ def table(progress: Progress, metrics: Mapping[str, Metrics], manifest: Manifest
         spec=source,
         budget=budget(manifest, source),
         gpus=search.gpus,
+        acts=tuple(map(str, search.acts)),
         paces=tuple(seconds for row in progress.rows if row.heartbeat and (seconds := row.heartbeat.epoch_seconds)),
     )
 

@@ -116,6 +116,10 @@ def headline(item: Progress, now: datetime) -> str:
     words = [search.name, "Deleting" if search.deleting else search.state, ", ".join(parts)]
     if search.state == "Failed" and (why := search.stopped or search.message):
         words.append(why)
+    elif search.deleting:
+        words += [str(act) for act in search.acts if act.word == "deleted"]
+    elif states["Paused"] and search.paused:
+        words.append(search.paused)
     return "  ".join(words)
 
 

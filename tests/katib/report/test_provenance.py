@@ -113,3 +113,16 @@ def test_a_record_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
     with session(tmp_path):
         pass
     assert not target.read_text()
+
+
+def test_who_paused_and_deleted_a_search_is_in_its_provenance_its_log_and_its_kept_table(tmp_path: Path) -> None:
+    acts = ("paused by ann at 2026-11-28 14:05 UTC", "deleted by bob at 2026-11-29 09:00 UTC")
+    export.write(replace(table(row(0, [1.0])), venue=CLUSTER, acts=acts), tmp_path)
+    kept = export.read(tmp_path)
+    assert kept.acts == acts
+    found = provenance(kept, tmp_path)
+    assert [one for one in found if one[0] in ("paused", "deleted")] == [
+        ("paused", "by ann at 2026-11-28 14:05 UTC"),
+        ("deleted", "by bob at 2026-11-29 09:00 UTC"),
+    ]
+    assert "- deleted: by bob at 2026-11-29 09:00 UTC" in entry(kept, "abc", None, found)

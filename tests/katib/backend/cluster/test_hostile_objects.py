@@ -59,11 +59,13 @@ def obeyed(*texts: str) -> list[str]:
 
 def test_no_text_of_an_object_moves_a_terminal() -> None:
     found, one, tried = (
-        read_search(search(**{"sepsweep/stopped": f"{ESCAPES} at 2026-11-28T10:00:00Z"})),
+        read_search(
+            search(**{f"sepsweep/{word}": f"{ESCAPES} at 2026-11-28T10:00:00Z" for word in ("stopped", "paused")})
+        ),
         read_trial(trial()),
         read_pod(pod()),
     )
-    assert obeyed(found.message, found.stopped_by, found.stopped, one.message, *one.assignments.values()) == []
+    assert obeyed(found.message, found.stopped, found.paused, one.message, *one.assignments.values()) == []
     assert obeyed(*tried.waiting, tried.unscheduled, tried.disrupted, tried.evicted) == []
     assert found.message.startswith("a ")
 

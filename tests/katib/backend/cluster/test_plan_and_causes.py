@@ -9,7 +9,7 @@ import yaml
 from katib.backend.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
 from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.trial import trial_job
-from katib.backend.cluster.model import STOPPED, read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
 from katib.errors import ClusterError
 from katib.manifest.configurations import ANNOTATION as CONFIGURATIONS
 from katib.manifest.gpu_hours import ANNOTATION
@@ -96,7 +96,7 @@ def test_another_eta_is_another_search() -> None:
 def test_a_search_whose_stop_has_not_come_to_its_end_is_not_deployed_over(overrides: dict[str, Any]) -> None:
     """The counts that stop has changed are no one else's change, which is what the API server would say."""
     found = running(3, maxFailedTrialCount=1)
-    found["metadata"]["annotations"] = {STOPPED: "ann at 2026-11-28T14:05:31Z"}
+    found["metadata"]["annotations"] = {"sepsweep/stopped": "ann at 2026-11-28T14:05:31Z"}
     said = "was stopped by ann at 2026-11-28 14:05 UTC and has not ended yet: make stop EXPERIMENT=series3-dprnn waits"
     with pytest.raises(ClusterError, match=said):
         diff(manifest(**overrides), found)
@@ -392,6 +392,23 @@ def test_after_stop_trials_read_stopped_by_whom_and_when_and_not_past_their_dead
     reason = "TrialFailed. Job reason: DeadlineExceeded"
     trial = stop_rule_trial("Failed", reason=reason, lastTransitionTime=ended_at)
     assert words in str(why_failed(trial, None, [], search=read_search(found)))
+
+
+@pytest.mark.parametrize(
+    ("resumed", "paused"),
+    [
+        ("", "paused by ann at 2026-11-28 14:05 UTC"),
+        ("bob at 2026-11-28T14:00:00Z", "paused by ann at 2026-11-28 14:05 UTC"),
+        ("bob at 2026-11-28T15:00:00Z", ""),
+        ("bob at noon", "paused by ann at 2026-11-28 14:05 UTC"),
+    ],
+)
+def test_a_search_says_who_paused_it_until_somebody_resumes_it(resumed: str, paused: str) -> None:
+    found = running()
+    notes = {"sepsweep/paused": "ann at 2026-11-28T14:05:31Z", "sepsweep/resumed": resumed}
+    found["metadata"]["annotations"] = notes
+    assert read_search(found).paused == paused
+    assert not read_search(found).stopped
 
 
 def test_an_extended_search_runs_once_it_runs_again() -> None:
