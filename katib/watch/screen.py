@@ -26,6 +26,9 @@ LIVE_SECONDS, LIVE_FACTOR = 5, 40
 """How often a search is read whose record has not changed while a trial runs: its training time grows. A large one is
 read less often, so that it takes a fortieth of a core."""
 
+FIRST, MANY = 2, 100
+"""So many sections, the strip and what runs, are on the page before the others of a search of more trials."""
+
 
 @dataclass(frozen=True)
 class State:
@@ -105,7 +108,10 @@ class Screen:
         curves, belief = self._curves.of(table), self._depth.belief
         view = View(table, time.time(), curves, tails, belief, halted, self._price)
         missing = [line for line in (problem, halted, *table.notes, *remarks(table)) if line]
-        self._seen = State([notes(missing), *self._sections.of(view)], headline(table))
+        for step, found in enumerate(self._sections.of(view), 1):
+            self._seen = State([notes(missing), *found], headline(table))
+            if step == FIRST and len(table.rows) > MANY:
+                self._looks.show()
 
 
 class Screens:
@@ -136,4 +142,8 @@ class Screens:
             self.problem = str(error)
             return
         known = self._screens or {}
-        self._screens, self.problem = {name: known.get(name) or self._make(name) for name in names}, ""
+        found = {name: known.get(name) or self._make(name) for name in names}
+        if self._screens is None and found:
+            # The page opens on the latest search: it is read while the browser still starts.
+            next(iter(found.values())).look(0)
+        self._screens, self.problem = found, ""

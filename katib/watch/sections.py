@@ -3,7 +3,7 @@
 Names, reasons and lines of trials come from anybody; they reach the page through Jinja's escaping alone.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import sha256
@@ -57,17 +57,15 @@ class Sections:
         self._parts = parts
         self._kept: dict[str, tuple[Hashable, Section]] = {}
 
-    def of(self, view: View) -> list[Section]:
-        """Returns the sections in the order of the page."""
-        found = []
+    def of(self, view: View) -> Iterator[list[Section]]:
+        """Yields the sections in the order of the page after each that is built; those that follow are older."""
         for part in self._parts:
             key = part.key(view) if part.key else None
             kept = self._kept.get(part.id)
             if kept is None or part.key is None or kept[0] != key:
                 kept = key, Section(part.id, part.build(view))
                 self._kept[part.id] = kept
-            found.append(kept[1])
-        return found
+            yield [self._kept[known.id][1] for known in self._parts if known.id in self._kept]
 
 
 def notes(lines: Sequence[str]) -> Section:

@@ -5,6 +5,7 @@ so that no path of a request reaches the file system.
 """
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -26,7 +27,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-FIRST_PAINT, A_LOOK = 0.6, 15.0
+FIRST_PAINT, A_LOOK = 0.3, 15.0
 """Seconds for which the page, and later one of its requests, wait for a look at the search."""
 FILES = {
     "/watch.js": ("text/javascript", ("linked.js", "trials.js", "watch.js")),
@@ -55,6 +56,7 @@ class WatchServer:
         """Raises PageError where the port is taken."""
         self._server: WSGIServer = listening(port, PageError, ManyServer)
         self._server.set_app(Application(screens, self.port))
+        self._screens = screens
 
     @property
     def port(self) -> int:
@@ -74,6 +76,7 @@ class WatchServer:
 
     def serve(self) -> None:
         """Serves it until SIGINT or SIGTERM."""
+        self._screens.all(0)
         serve_until_ended(self._server)
 
 
@@ -117,17 +120,18 @@ class Application:
     def _answer(self, path: str, query: Mapping[str, list[str]]) -> Answer | None:
         if path in self._files:
             return self._files[path]
+        until = time.monotonic() + FIRST_PAINT
         screens = self._screens.all(FIRST_PAINT if path == "/" else A_LOOK)
         if path == "/":
-            return self._page(screens, next(iter(screens), "") if screens else "")
+            return self._page(screens, next(iter(screens), "") if screens else "", until)
         kind, _, name = path[1:].partition("/")
         if kind not in ("search", "state") or (name and name not in (screens or {})):
             return None
-        return self._page(screens, name) if kind == "search" else self._state(screens, name, query)
+        return self._page(screens, name, until) if kind == "search" else self._state(screens, name, query)
 
-    def _page(self, screens: Mapping[str, Screen] | None, name: str) -> Answer:
-        """Returns the whole page, with what is known of the search within FIRST_PAINT."""
-        state = self._seen(screens, name, FIRST_PAINT)
+    def _page(self, screens: Mapping[str, Screen] | None, name: str, until: float) -> Answer:
+        """Returns the whole page, with what is known of the search by `until` on the monotonic clock."""
+        state = self._seen(screens, name, max(0.0, until - time.monotonic()))
         text = self._template.render(
             name=name,
             sections=state.sections,

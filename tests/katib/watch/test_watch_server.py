@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from katib.backend.local.backend import LocalBackend
 from katib.backend.local.record import DATABASE, MANIFEST
 from katib.errors import ClusterError
 from katib.table.trial_table import TrialTable
+from katib.watch import screen
 from katib.watch.depth import Depth
 from katib.watch.screen import Screens
+from katib.watch.sections import PARTS
 from katib.watch.server import Application, WatchServer
 from tests.katib.report.simulated import row, searched, table
 from tests.verbs import katib
@@ -262,6 +265,17 @@ def test_a_changed_study_alone_is_read_again(made: Path, tmp_path: Path, monkeyp
     (tmp_path / "runs" / NAME / DATABASE).touch()
     browser.sections()
     assert len(reads) == 2
+
+
+def test_what_runs_is_shown_before_the_long_table_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+    late = [replace(part, build=lambda view: str(go_on.wait(30))) if part.id == "lanes" else part for part in PARTS]
+    monkeypatch.setattr(screen, "PARTS", late)
+    browser = Browser(Fake(table(*(row(number, [1.0], state="Running") for number in range(1, 130)))))
+    try:
+        assert list(browser.sections("series3-sepformer")) == ["searches", "notes", "strip", "running"]
+    finally:
+        go_on.set()
 
 
 def test_a_price_tells_the_cost() -> None:
