@@ -34,7 +34,7 @@ takes.corpus-check := DATA OUT JSON
 takes.init := @FILE COMMAND METRIC DIRECTION UNIT RANGES REGEXP EPOCHS DATA
 takes.local := @FILE @MODEL DATA OUT $(search) SLOTS NOTIFY TRACKERS YES
 takes.again := @TRIAL @EXPERIMENT FAILED DATA OUT $(cluster) CLUSTER NOTIFY YES
-takes.plan := @MODEL GPUS PRICE PARALLEL OUT $(cluster) CLUSTER JSON
+takes.plan := @MODEL GPUS PRICE PARALLEL DATA OUT $(cluster) CLUSTER JSON
 takes.results := @EXPERIMENT OUT FORMAT $(cluster) CLUSTER JSON
 takes.log := @EXPERIMENT FILE OUT $(cluster) CLUSTER
 takes.report := @EXPERIMENT OUT $(cluster) CLUSTER
@@ -148,7 +148,7 @@ corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synth
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
 corpus-check: $(RUN) ## duplicates, shared speakers and other faults of the corpus in DATA= (JSON=1)
 init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
-plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= CLUSTER=1)
+plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= DATA= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
 again: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## a failed TRIAL=, or all of EXPERIMENT= (FAILED=1), from the checkpoints
 render: $(control) ## the Katib Experiment of MODEL= on stdout

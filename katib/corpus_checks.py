@@ -83,9 +83,18 @@ def copied_line(out: Path, place: str) -> str:
     return str(find_copied(out, place) or _unchecked(_copies(out).get(place, "")))
 
 
+def folder_line(out: Path, data: Path) -> str:
+    """Returns the same for the corpus in a folder of this machine, as that was when it was checked last."""
+    return str(_find_in(out, str(data.resolve())) or _unchecked(str(data)))
+
+
 def find_copied(out: Path, place: str) -> CorpusCheck | None:
     """Returns the latest check of the folder that the corpus at `place` is a copy of; None where there is none."""
-    data = _copies(out).get(place, "")
+    return _find_in(out, _copies(out).get(place, ""))
+
+
+def _find_in(out: Path, data: str) -> CorpusCheck | None:
+    """Returns the latest check of the folder `data`; None where there is none."""
     checks = (find_check(out, file.stem) for file in (out / FOLDER).glob("*-*.json"))
     of_folder = [check for check in checks if check and data and check.data_dir == data]
     return max(of_folder, key=lambda check: check.checked, default=None)

@@ -98,6 +98,12 @@ class Backend(Protocol):
         Raises SepsweepError where it cannot be read.
         """
 
+    def corpus_check(self) -> str:
+        """Returns what is known of the check of the corpus that searches find there; empty where each is told its own.
+
+        Raises SepsweepError where the place cannot be reached.
+        """
+
     @property
     def look_seconds(self) -> float:
         """How often a look at an experiment may show something new, in s."""

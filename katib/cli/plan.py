@@ -1,18 +1,20 @@
 """What searches will take: runs, GPU-hours, days and money, beside what has been used."""
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from katib.backend.base import Backend
+from katib.backend.local.launch import require_corpus
 from katib.budget.estimate import plan as planned
 from katib.budget.record import record
 from katib.budget.view import print_estimate
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Json, Parallel
 from katib.cli.tables import tell, trial_table
-from katib.corpus_checks import corpus_line
+from katib.corpus_checks import corpus_line, folder_line
 from katib.errors import SepsweepError
 from katib.manifest.object import Manifest
 from katib.report.provenance import corpus_of
@@ -32,6 +34,7 @@ def plan(
     gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1, max=MOST)] = 1,
     price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)] = None,
     parallel: Parallel = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the corpus, to say whether it was checked")] = None,
     as_json: Json = False,
 ) -> None:
     """Shows what the search of MODEL will take at most and by expectation, and what it has taken so far."""
@@ -53,8 +56,24 @@ def plan(
         print(json.dumps(record(estimate) | {"unit": f"{unit}-hours"}, indent=2))
     else:
         print_estimate(estimate, site.parallel_trials, unit)
-        lines = (corpus_line(where.out, corpus_of(table)) for table in tables.values())
-        print_words(*filter(None, dict.fromkeys(lines)), indent=2)
+        of_runs = [corpus_line(where.out, corpus_of(table)) for table in tables.values()]
+        trained = any(spec.command is None for spec in specs)
+        first = [_before(where, data)] if trained and (data or not any(of_runs)) else []
+        print_words(*filter(None, dict.fromkeys([*first, *of_runs])), indent=2)
+
+
+def _before(where: Where, data: Path | None) -> str:
+    """Returns what is known of the corpus on which a search would begin; empty where no place of it is known.
+
+    Raises FolderError where the folder `data` has no corpus.
+    """
+    if data is not None:
+        require_corpus(data)
+        return folder_line(where.out, data)
+    try:
+        return where.backend.corpus_check()
+    except SepsweepError:
+        return ""  # that the cluster is away was said with the tables
 
 
 def _tables(backend: Backend, specs: list[Spec], *, alone: bool) -> dict[str, TrialTable]:

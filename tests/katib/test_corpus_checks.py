@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from katib.__main__ import main
 from katib.backend.local.run import run
 from katib.corpus_checks import FOLDER, copied_line, corpus_line, note_copy
 from tests.katib.backend.local.test_corpus_identity import start
@@ -43,6 +44,26 @@ def test_a_check_is_found_by_the_fingerprint_wherever_the_corpus_lies(doubled: P
     assert copied_line(runs, place) == line
     note_copy(runs, "https://other lab/data/corpus", moved)
     assert copied_line(runs, "https://other lab/data/corpus") == f"{UNCHECKED}{moved}"
+
+
+def test_plan_says_whether_the_corpus_was_checked_before_its_search_has_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "polsess"
+    words = ["plan", "dprnn", "--out", str(tmp_path)]
+    assert main([*words, "--data", str(data)]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    (data / "train").mkdir(parents=True)
+    assert main([*words, "--data", str(data)]) == 0
+    assert UNCHECKED in capsys.readouterr().out
+    found = {"fingerprint": "v2-0-0", "checked": 1.79e9, "data_dir": str(data), "mixtures": {}, "found": []}
+    (tmp_path / FOLDER).mkdir()
+    (tmp_path / FOLDER / "v2-0-0.json").write_text(json.dumps(found))
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "--data", "polsess"]) == 0
+    assert "nothing is wrong" in capsys.readouterr().out
+    assert main(words) == 0
+    assert "corpus" not in capsys.readouterr().out
 
 
 def test_a_search_says_whether_its_corpus_was_checked(

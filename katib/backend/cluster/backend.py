@@ -15,13 +15,14 @@ from katib.backend.cluster.again import ClusterAgain, find
 from katib.backend.cluster.claim_pod import bring_run
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.deploy_diff import deployed, diff
-from katib.backend.cluster.deployment import Deployment
+from katib.backend.cluster.deployment import Deployment, corpus_place
 from katib.backend.cluster.kinds import EXPERIMENT, OURS, Object, annotations_of, name_of
 from katib.backend.cluster.logs import read
 from katib.backend.cluster.model import read_search
 from katib.backend.cluster.old_trials import with_old_trials
 from katib.backend.cluster.searches import any_manifest
 from katib.backend.cluster.table import cluster_table
+from katib.corpus_checks import copied_line
 from katib.errors import ClusterError, SepsweepError
 from katib.manifest.again import asked, with_more
 from katib.manifest.object import OWN_SPEC, PLAN
@@ -116,6 +117,10 @@ class ClusterBackend:
             manifest = deployed(self.cluster, name) or any_manifest(self.site)
             bring_run(self.cluster, manifest, name, trial, Path(folder), self.context)
             yield Path(folder)
+
+    def corpus_check(self) -> str:
+        """Returns what is known of the corpus on the site's claim. Raises ClusterError without a usable kubeconfig."""
+        return copied_line(self.out, corpus_place(self.cluster, self.site))
 
     def experiments(self) -> list[str]:
         """Returns the names of all Experiments of ours, the one that was created last first. Raises ClusterError."""

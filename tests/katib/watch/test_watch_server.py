@@ -76,6 +76,9 @@ class Fake:
             raise ClusterError(self.away)
         return self.tables[experiment]
 
+    def corpus_check(self) -> str:
+        return ""
+
     def halted(self, experiment: str) -> str:
         return ""
 
