@@ -122,4 +122,4 @@ def _copies(out: Path) -> dict[str, str]:
 
 
 def _unchecked(data: str) -> str:
-    return f"corpus not checked: make corpus-check DATA={data or '…'}"
+    return f"corpus not checked: make corpus-check DATA={clean(data) or '…'}"

@@ -142,10 +142,10 @@ class Command:
 def recipient(value: str, environment: Mapping[str, str] = os.environ) -> Recipient:
     """Returns whom `--notify` names: an address, a command, or `@FILE` with one of them. Raises NotifyError."""
     text, secret = value.strip(), value.strip().startswith("@")
-    if secret:
+    if secret and len(text) > 1:
         text = _from_file(Path(text[1:]).expanduser())
     where = f"--notify {value.strip()}" if secret else "--notify"
-    if not text:
+    if text in ("", "@"):
         raise NotifyError(f"{where}: is empty; give an address, a command, or @FILE with one of them")
     if "://" in text.split()[0] or text.lower().startswith(("http:", "https:")):
         return _address(text, where, secret=secret)

@@ -25,6 +25,13 @@ from trainer.text import nearest
 Command = Run | Describe | Evaluate | Export | Separate | Fingerprint
 C = TypeVar("C")
 SET = "--set"
+_CHOICE = re.compile(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)\.")
+_WORDINGS = {
+    r"Error parsing (--\S+): .*invalid literal for int\(\) with base 10: '(.*)'": "{}: '{}' is no whole number",
+    r"Error parsing (--\S+): .*could not convert string to float: '(.*)'": "{}: '{}' is no number",
+    r"Missing value for argument '(--\S+)'\..*": "{}: its value is missing",
+}
+"""What tyro says of a value, and how we say it."""
 VERBS: dict[str, type[Command]] = {
     "describe": Describe,
     "evaluate": Evaluate,
@@ -74,7 +81,7 @@ def read(command: type[C], words: list[str], program: str) -> C:
     except SystemExit as exit_:
         if not exit_.code:
             raise
-        raise ConfigError(f"{_one_line(printed.getvalue())}; see {program} --help") from None
+        raise ConfigError(f"{_plainly(_one_line(printed.getvalue()))}; see {program} --help") from None
     if unknown:
         raise ConfigError(f"'{unknown[0]}' belongs to no flag; see {program} --help")
     return run
@@ -165,3 +172,15 @@ def _one_line(box: str) -> str:
             continue
         sentences.append(text)
     return " ".join(sentences)
+
+
+def _plainly(error: str) -> str:
+    """Returns an error of tyro's about a value in our words: the flag, then what is wrong with it; others stay."""
+    if found := _CHOICE.fullmatch(error):
+        word, name, options = found.groups()
+        known = re.findall("'([^']*)'", options)
+        return f"{name}: unknown '{word}', {nearest(word, known)}"
+    for pattern, wording in _WORDINGS.items():
+        if found := re.fullmatch(pattern, error):
+            return wording.format(*found.groups())
+    return error.removesuffix(".")

@@ -8,6 +8,7 @@ import typer
 from katib.backend.local.launch import require_corpus
 from katib.cli.options import Out
 from katib.corpus_checks import FOLDER
+from katib.errors import FolderError
 from katib.trainer_contract import AUDIT_MODULE, Flags, show_trainer
 
 
@@ -22,5 +23,7 @@ def corpus_check(
     The result is kept in OUT, where the searches on this corpus find it.
     """
     require_corpus(data)
+    if out.exists() and not out.is_dir():
+        raise FolderError(f"--out {out}: is no folder; name that of the runs, such as runs")
     words = [Flags.DATA_DIR, data, "--records", out / FOLDER, *(["--json"] if as_json else [])]
     return show_trainer(AUDIT_MODULE, *words)

@@ -98,3 +98,21 @@ def test_a_corpus_that_no_training_reads_is_checked_without_a_record(tmp_path: P
     done = katib("corpus-check", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "runs"))
     assert done.returncode == 0
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_file_beyond_a_link_in_the_runs_folder_is_written(doubled: Path, tmp_path: Path) -> None:
+    runs, other = tmp_path / "runs", tmp_path / "other"
+    other.write_text("mine")
+    (runs / FOLDER).mkdir(parents=True)
+    record = f"{start(doubled, tmp_path / 'first').corpus()}.json"
+    (runs / FOLDER / f"{record}.new").symlink_to(other)
+    assert katib("corpus-check", "--data", str(doubled), "--out", str(runs)).returncode == 1
+    assert other.read_text() == "mine"
+    assert [file.name for file in (runs / FOLDER).iterdir()] == [record]
+
+
+def test_a_file_for_a_runs_folder_is_refused_before_anything_is_read(doubled: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = katib("corpus-check", "--data", str(doubled), "--out", str(tmp_path / "file"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --out {tmp_path / 'file'}: is no folder; name that of the runs, such as runs\n"

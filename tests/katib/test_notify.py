@@ -138,7 +138,7 @@ def test_more_messages_than_may_wait_are_dropped_without_a_wait(monkeypatch: pyt
     [
         ("", "is empty; give an address, a command, or @FILE"),
         ("  ", "is empty"),
-        ("@", "cannot be read"),
+        ("@", "is empty; give an address, a command, or @FILE"),
         ("@nosuch", "--notify @nosuch: cannot be read (No such file or directory)"),
         ("@.", "cannot be read (Is a directory)"),
         ("nosuchprogram {}", "no program 'nosuchprogram'; give a command, or an address with https://"),

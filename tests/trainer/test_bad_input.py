@@ -99,6 +99,11 @@ def test_a_damaged_corpus_is_refused(
     ("flags", "expected"),
     [
         (["--model", "convtasnt"], ["--model", "convtasnt", "did you mean 'convtasnet'?"]),
+        (["--dynamic-mixing", "yes"], ["--dynamic-mixing: 'yes' is no whole number; see"]),
+        (["--repeats", "3.5"], ["--repeats: '3.5' is no whole number; see"]),
+        (["--loss-threshold", "x"], ["--loss-threshold: 'x' is no number; see"]),
+        (["--scheduler", "cosin"], ["--scheduler: unknown 'cosin', did you mean 'cosine'?"]),
+        (["--epochs"], ["--epochs: its value is missing; see"]),
         (["--preset", "debgu"], ["debgu", "debug"]),
         (
             ["--layers", "4"],

@@ -52,7 +52,10 @@ def _write(target: Path, text: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     building = target.with_name(target.name + ".new")
     try:
-        building.write_text(text, encoding="utf-8")
+        # It may be what an interrupted check left, or a link that leads elsewhere.
+        building.unlink(missing_ok=True)
+        with building.open("x", encoding="utf-8") as file:
+            file.write(text)
         building.replace(target)
     finally:
         with suppress(OSError):
