@@ -74,8 +74,8 @@ def plan_confirmation(
     """Returns the plan that confirms the search of `table` and `manifest`.
 
     The default `baseline` is the one in the search's spec, if it was trained for as many epochs. With a `train_limit`,
-    on other mixtures than the search's, there is none, and no run of the search counts. Raises ResultError where there
-    is no candidate, or where the search has seen all `seeds`.
+    on other mixtures than the search's, it is a control group of the trainer's defaults, and no run of the search
+    counts. Raises ResultError where there is no candidate, or where the search has seen all `seeds`.
     """
     found = candidates(table, top)
     if not found:
@@ -89,12 +89,17 @@ def plan_confirmation(
             f"{table.identity.name}: the search ran with seed {', '.join(map(str, seen))};"
             " a confirmation needs seeds that it has not seen"
         )
+    # What wins on few mixtures and loses on more shows only beside runs on as many. A model has no default.
+    alone = train_limit is None or baseline is not None or "model" in table.settings
     return FollowUpPlan(
         purpose="confirm",
         search=table.identity.name,
         seeds=tuple(seeds),
         seen=seen,
-        groups=tuple(_group(one, table, manifest, () if train_limit else seeds) for one in found),
+        groups=(
+            *(_group(one, table, manifest, () if train_limit else seeds) for one in found),
+            *(() if alone else [Group(configuration={})]),
+        ),
         baseline=dict((_baseline(table) if train_limit is None else {}) if baseline is None else baseline),
         train_limit=train_limit,
     )
@@ -176,14 +181,17 @@ def conclude(plan: FollowUpPlan, table: TrialTable | None) -> Verdict | None:
     if table is None or plan.outstanding(table):
         return None
     values = plan.values(table)
-    for index, group in enumerate(plan.groups):
+    control = next((values[index] for index, group in enumerate(plan.groups) if group.control), {})
+    tried = [index for index, group in enumerate(plan.groups) if not group.control]
+    for index in tried:
+        group = plan.groups[index]
         if set(values[index]) - set(plan.seen):
-            rest = [place for place in range(len(values)) if place != index]
+            rest = [place for place in tried if place != index]
             found = judge(
                 group.configuration,
                 values[index],
                 others=[values[place] for place in rest],
-                baseline=plan.baseline,
+                baseline=plan.baseline or control,
                 seen=plan.seen,
                 direction=table.identity.direction,
                 metric=table.identity.measure,

@@ -45,6 +45,11 @@ class Group(BaseModel):
     sd: float | None = None
     source: Source | None = None
 
+    @property
+    def control(self) -> bool:
+        """Whether it is trained by the trainer's defaults, without a setting of the search, to be compared with."""
+        return not self.configuration and self.source is None
+
     def word(self, seed: int) -> str:
         """Returns the run with `seed`, as the trial's parameter has it."""
         settings = {**self.configuration, "seed": str(seed)}
@@ -88,6 +93,11 @@ class FollowUpPlan(BaseModel):
     def words(self) -> list[str]:
         """The runs that are missing, the first group's first."""
         return [group.word(seed) for group in self.groups for seed in self.seeds_of(group) if seed not in group.known]
+
+    @property
+    def control(self) -> Group | None:
+        """The control group; None where values are given to compare with, or nothing is."""
+        return next((group for group in self.groups if group.control), None)
 
     def seeds_of(self, group: Group) -> tuple[int, ...]:
         """Returns the seeds with which a group is trained."""

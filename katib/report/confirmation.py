@@ -4,12 +4,14 @@ import sys
 
 from katib.conclude.confirmation import verdict_record
 from katib.conclude.follow_up import FollowUp
-from katib.conclude.plan import FollowUpPlan
+from katib.conclude.plan import FollowUpPlan, Group
 from katib.conclude.remarks import differences
 from katib.conclude.verdict import Verdict
 from katib.program import as_typed
 from katib.terminal import print_rows, print_words
 from katib.text import count, short, with_unit
+
+CONTROL = "; and the trainer's defaults as a control, unless --baseline (BASELINE=) gives values of as many mixtures"
 
 
 def print_plan(follow_up: FollowUp) -> None:
@@ -19,21 +21,30 @@ def print_plan(follow_up: FollowUp) -> None:
     counted = f"; {count(known, 'run')} of the search {'counts' if known == 1 else 'count'} as well" if known else ""
     print_words(
         f"confirm: experiment '{follow_up.name}', {count(follow_up.outstanding, 'run')}:"
-        f" {count(len(plan.groups), 'configuration')} of '{plan.search}'"
-        f" with seeds {', '.join(map(str, plan.seeds))}{_size(plan)}{counted}"
+        f" {count(sum(not group.control for group in plan.groups), 'configuration')} of '{plan.search}'"
+        f" with seeds {', '.join(map(str, plan.seeds))}{_size(plan)}{counted}{CONTROL if plan.control else ''}"
     )
     rows = [
         [
-            str(number),
+            _number(number, group),
             "" if group.mean is None else with_unit(group.mean, metric),
             ", ".join(str(seed) for seed in plan.seeds if seed not in group.known),
-            *map(short, group.configuration.values()),
+            *_settings(group, plan),
         ]
         for number, group in enumerate(plan.groups, 1)
     ]
     print_rows(["#", "estimated mean", "seeds to run", *plan.groups[0].configuration], rows)
-    if not plan.baseline:
+    if not (plan.baseline or plan.control):
         print_words("note: no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)")
+
+
+def _number(number: int, group: Group) -> str:
+    return "control" if group.control else str(number)
+
+
+def _settings(group: Group, plan: FollowUpPlan) -> list[str]:
+    """Returns the settings of a group in the order of the first one's; the control has none of the search's."""
+    return [short(group.configuration.get(name, "default")) for name in plan.groups[0].configuration]
 
 
 def _size(plan: FollowUpPlan) -> str:
@@ -50,7 +61,7 @@ def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:
     for number, (group, by_seed) in enumerate(zip(plan.groups, follow_up.values, strict=True), 1):
         mean = with_unit(sum(by_seed.values()) / len(by_seed), metric) if by_seed else ""
         each = [with_unit(by_seed[seed], metric) if seed in by_seed else "" for seed in plan.seeds]
-        rows.append([str(number), mean, *each, *map(short, group.configuration.values())])
+        rows.append([_number(number, group), mean, *each, *_settings(group, plan)])
     headings = ["#", "mean", *(f"seed {seed}" for seed in plan.seeds), *plan.groups[0].configuration]
     print_rows(headings, rows)
     for line in follow_up.failures:
@@ -70,6 +81,8 @@ def _print_verdict(follow_up: FollowUp, verdict: Verdict) -> None:
     print_words(verdict.sentence, differences(follow_up.table, verdict.baseline) if follow_up.table else "")
     if dict(verdict.configuration) != follow_up.plan.groups[0].configuration:
         print_words("note: no new run of the search's first choice has a value; the verdict is on the next one")
+    if follow_up.plan.control:
+        print_words(f"note: the baseline is the control, the trainer's defaults{_size(follow_up.plan)}")
     settings = ", ".join(f"{name} {text}" for name, text in verdict.configuration.items())
     print_words(f"      {settings}", indent=6)
 
@@ -82,6 +95,7 @@ def record(follow_up: FollowUp, verdict: Verdict | None) -> dict[str, object]:
             "mean": group.mean,
             "sd": group.sd,
             "seeds": {str(seed): value for seed, value in by_seed.items()},
+            **({"control": True} if group.control else {}),
         }
         for group, by_seed in zip(follow_up.plan.groups, follow_up.values, strict=True)
     ]

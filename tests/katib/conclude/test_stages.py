@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from katib.conclude.confirmation import other_size, plan_confirmation
+from katib.conclude.confirmation import conclude, other_size, plan_confirmation
+from katib.conclude.fixed_runs import derived
 from katib.conclude.stages import begun_stage, due
 from katib.errors import SepsweepError, SpecError
 from katib.manifest.object import Manifest
@@ -181,5 +182,25 @@ def test_a_confirmation_of_another_size_counts_no_run_of_the_search_and_no_other
     found = plan_confirmation(measured_table(*rows), search, train_limit=8000)
     assert [dict(group.known) for group in found.groups] == [{}] * len(found.groups)
     assert (found.baseline, found.train_limit) == ({}, 8000)
+    assert [group.control for group in found.groups] == [False, False, True]
+    given = plan_confirmation(measured_table(*rows), search, train_limit=8000, baseline={42: 3.0})
+    assert (given.baseline, given.control) == ({42: 3.0}, None)
+    assert plan_confirmation(measured_table(*rows), search).control is None
+
+
+def test_what_won_on_few_mixtures_loses_to_the_defaults_on_more() -> None:
+    """The control is trained without any flag of what was searched, and is what the verdict compares with."""
+    search = Manifest.of(yaml.safe_load(render(load_spec("dprnn"), load_site())))
+    rows = [measured(f"test-{number}", 3.0 - number, lr=f"0.00{number + 1}", grad_clip_norm="5") for number in (0, 1)]
+    planned = plan_confirmation(measured_table(*rows), search, train_limit=64000)
+    assert planned.words[-3:] == ["seed=42", "seed=123", "seed=456"]
+    flags = Manifest.of(yaml.safe_load(derived(search, planned))).flags
+    assert not {"--lr", "--grad-clip-norm", "--seed"} & flags.keys()
+    runs = []
+    for number, word in enumerate(planned.words):
+        runs.append(measured(f"run-{number}", 5.0 + number / 100 if word.startswith("seed") else 4.0, run=word))
+    verdict = conclude(planned, measured_table(*runs))
+    assert verdict is not None
+    assert (verdict.outcome, len(verdict.baseline), len(verdict.others)) == ("worse", 3, 1)
     assert other_size(search, "all") is None
     assert other_size(search, 8000) == 8000
