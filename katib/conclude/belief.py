@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from katib.conclude.selection import candidates, configurations_of, observations_of, seed_noise, space_of
+from katib.conclude.shares import Share, shares
 from katib.conclude.verdict import Verdict
 from katib.errors import ManifestError
 from katib.search.axis import Axis
@@ -77,6 +78,8 @@ class Belief:
     """By the name of a parameter."""
     plane: Plane | None = None
     """Over the two parameters that matter most; None where the model sees no effect."""
+    shares: Mapping[str, Share] = field(default_factory=dict)
+    """How much of the variation over the space a parameter explains by itself, by its name."""
 
     @property
     def expected(self) -> list[float]:
@@ -93,7 +96,7 @@ def believe(table: TrialTable) -> Belief:
     if model is None:
         return Belief(ends(table))
     found = _slices(model)
-    return Belief(ends(table), found, _plane(model, found))
+    return Belief(ends(table), found, _plane(model, found), shares(model.process, model.space))
 
 
 def told(table: TrialTable, verdict: Verdict | None) -> TrialTable:

@@ -134,7 +134,7 @@ SECTIONS: dict[str, tuple[str, Callable[[View], str]]] = {
     "history": ("History", _history),
     "curves": ("Learning curves", _curves),
     "slices": ("Slices", _slices),
-    "importance": ("Importance", _figure(lambda view: importance_figure(view.table))),
+    "importance": ("Importance", _figure(lambda view: importance_figure(view.table, view.belief))),
     "metrics": ("Other metrics", _metrics),
     "cost": ("Plan and cost", _figure(lambda view: cost_figure(view.table))),
     "failures": ("Failures", _failures),

@@ -3,9 +3,9 @@
 There are two barriers: requests that would write, or that another web page may have caused, are refused
 (katib/backend/local/read_only.py), and the dashboard's connections to the database cannot write, whatever a route does.
 
-Its importances are the report's. The dashboard's own go by the trials that completed, a tenth of which count as good;
-the report's also go by stopped trials and count more as good, which named the right parameter more often in simulated
-searches (katib/table/importance.py).
+Its importances are those that the report tests for chance. The dashboard's own go by the trials that completed, a tenth
+of which count as good; these also go by stopped trials and count more as good, which named the right parameter more
+often in simulated searches (katib/table/importance.py).
 """
 
 import json
@@ -36,7 +36,7 @@ class DashboardPage:
 
     server: WSGIServer
     name: str
-    notes = ("its importances are those of make report, which also says what chance alone would reach",)
+    notes = ("its importances are by the test of make report, which also says what is no more than chance",)
 
     @property
     def title(self) -> str:
@@ -61,7 +61,7 @@ def serve(database: Path, port: int) -> WSGIServer:
 
 
 def with_report_importances(application: WSGIApplication, folder: Path) -> WSGIApplication:
-    """Returns `application` with the importances that a report of the search in `folder` shows, if it shows any."""
+    """Returns `application` with the importances that a report of the search in `folder` tests, if it has any."""
     shares = _Shares(folder)
 
     def answer(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
