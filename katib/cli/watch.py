@@ -20,6 +20,6 @@ def watch(
 
     It asks nothing of the network, changes nothing, and may be started and ended at any time.
     """
-    with WatchServer(Screens(where.backend, price), port) as server:
+    with WatchServer(Screens(where.backend, where.out, price), port) as server:
         print(f"{server.address}/ (Ctrl-C ends it; the searches go on)", flush=True)
         server.serve()

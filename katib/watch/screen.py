@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 
 from katib.backend.base import Backend
 from katib.conclude.remarks import remarks
@@ -17,6 +18,7 @@ from katib.table.trial_table import TrialTable
 from katib.watch.depth import Depth
 from katib.watch.events import failed_last
 from katib.watch.looks import Looks
+from katib.watch.outcome import Outcome
 from katib.watch.sections import PARTS, Section, Sections, notes
 from katib.watch.strip import headline, when
 from katib.watch.view import Curves, Tails, View
@@ -45,9 +47,9 @@ class State:
 
 
 class Screen:
-    """One search as the page shows it. `price` is what an hour of a GPU costs."""
+    """One search as the page shows it; `out` and `price` as in Screens."""
 
-    def __init__(self, backend: Backend, name: str, price: float | None = None) -> None:
+    def __init__(self, backend: Backend, name: str, out: Path, price: float | None = None) -> None:
         self._backend, self._name, self._price = backend, name, price
         self._curves, self._sections = Curves(), Sections(PARTS)
         self._tails = Tails(lambda trial: backend.last_lines(name, trial, TAIL_LINES))
@@ -55,7 +57,8 @@ class Screen:
         self._version: str | None = None
         self._table: TrialTable | None = None
         self._read_at = self._took = 0.0
-        self._depth = Depth(self._forget)
+        self._outcome = Outcome(out)
+        self._depth = Depth(self._forget, out)
         self._seen: State | None = None
 
     def look(self, patience: float) -> State | None:
@@ -67,10 +70,12 @@ class Screen:
     def state(self) -> State | None:
         """What was seen last; None before the first look has ended."""
         seen = self._seen
-        if seen is None or not self._depth.sections:
+        if seen is None or self._table is None:
             return seen
-        # The table of all trials, which is long, comes last.
-        return replace(seen, sections=(*seen.sections[:-1], *self._depth.sections, seen.sections[-1]))
+        # The outcome follows the notes and the strip; the table of all trials, which is long, comes last.
+        first, rest = seen.sections[:2], seen.sections[2:]
+        middle = (*self._outcome.sections, *rest[:-1], *self._depth.sections)
+        return replace(seen, sections=(*first, *middle, *rest[-1:]))
 
     def _look(self) -> None:
         version = self._backend.version(self._name)
@@ -81,7 +86,8 @@ class Screen:
             self._read(version)
             self._took = time.thread_time() - begin
         if self._table is not None:
-            self._depth.update(self._table)
+            self._outcome.update(self._table)
+            self._depth.update(self._table, self._outcome.verdict)
 
     def _forget(self) -> None:
         """Lets the next look read the search again, since its table shows what the model says."""
@@ -115,10 +121,13 @@ class Screen:
 
 
 class Screens:
-    """The searches of a backend by name, the latest first; `price` is what an hour of a GPU costs."""
+    """The searches of a backend by name, the latest first.
 
-    def __init__(self, backend: Backend, price: float | None = None) -> None:
-        self._make = partial(Screen, backend, price=price)
+    `out` is the runs folder of this machine, `price` what an hour of a GPU costs.
+    """
+
+    def __init__(self, backend: Backend, out: Path, price: float | None = None) -> None:
+        self._make = partial(Screen, backend, out=out, price=price)
         self._backend = backend
         self._looks = Looks(self._look, backend.look_seconds)
         self._screens: dict[str, Screen] | None = None

@@ -13,6 +13,7 @@ import jinja2
 from katib.conclude.belief import Belief
 from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
+from katib.report.provenance import Row
 from katib.report.sections import SECTIONS
 from katib.report.sections import View as ReportView
 from katib.report.summary import conclude
@@ -121,10 +122,10 @@ def _pace(view: View) -> Hashable:
     return (len(rows), len(view.table.under_way), id(view.belief)) if len(rows) > LONG else view.now
 
 
-def report(table: TrialTable, belief: Belief, key: str) -> str:
+def report(table: TrialTable, belief: Belief, key: str, origins: Sequence[Row] = ()) -> str:
     """Returns a section of the report (katib/report/sections.py)."""
     _, build = SECTIONS[key]
-    return build(ReportView(table, conclude(table, None), Listening(""), given=belief))
+    return build(ReportView(table, conclude(table, None), Listening(""), origins=origins, given=belief))
 
 
 PARTS = (

@@ -241,7 +241,7 @@ def test_the_live_page_shows_the_same(places: dict[str, Place]) -> None:
     """All but the sections of times, which the local store has no record of here."""
     shown = {}
     for name, place in places.items():
-        screen = (Screens(place.backend).all(60) or {})[NAME]
+        screen = (Screens(place.backend, Path("nosuch")).all(60) or {})[NAME]
         state = screen.look(60)
         assert state is not None
         shown[name] = {section.id: section.html for section in state.sections}

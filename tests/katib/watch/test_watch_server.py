@@ -1,9 +1,11 @@
 """What the live page answers: to whom, to what, and what it shows where something is missing, damaged or hostile."""
 
+import html
 import json
 import shutil
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,13 @@ from benchmarks.systems.made_experiment import make_experiment
 from katib.backend.base import Backend
 from katib.backend.local.backend import LocalBackend
 from katib.backend.local.record import DATABASE, MANIFEST
+from katib.conclude.confirmation import keep
+from katib.conclude.verdict import judge
 from katib.errors import ClusterError
-from katib.table.trial_table import TrialTable
+from katib.table.trial_table import CLUSTER, TrialTable
 from katib.watch import screen
 from katib.watch.depth import Depth
+from katib.watch.outcome import Outcome
 from katib.watch.screen import Screens
 from katib.watch.sections import PARTS
 from katib.watch.server import Application, WatchServer
@@ -26,13 +31,15 @@ from tests.katib.report.simulated import row, searched, table
 from tests.verbs import katib
 
 PORT, NAME = 8123, "made"
+NOWHERE = Path("nosuch")
+UPDATE = Outcome.update
 
 
 class Browser:
     """Asks the application as a browser of this machine does."""
 
-    def __init__(self, backend: Any, price: float | None = None) -> None:
-        self.application = Application(Screens(backend, price), PORT)
+    def __init__(self, backend: Any, price: float | None = None, out: Path = NOWHERE) -> None:
+        self.application = Application(Screens(backend, out, price), PORT)
         self.status, self.headers = "", dict[str, str]()
 
     def ask(self, path: str, method: str = "GET", query: str = "", **headers: str) -> str:
@@ -89,7 +96,8 @@ class Fake:
 @pytest.fixture(autouse=True)
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slow sections have a test of their own, and would go on in the next test."""
-    monkeypatch.setattr(Depth, "update", lambda self, table: None)
+    monkeypatch.setattr(Depth, "update", lambda self, table, verdict: None)
+    monkeypatch.setattr(Outcome, "update", lambda self, table: None)
 
 
 @pytest.fixture(scope="module")
@@ -281,13 +289,35 @@ def test_what_runs_is_shown_before_the_long_table_is_built(monkeypatch: pytest.M
         go_on.set()
 
 
+def test_a_search_that_has_ended_shows_what_it_came_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Outcome, "update", UPDATE)
+    rows = [row(number, [float(number)], lr=number / 1000) for number in range(1, 5)]
+    search = table(*rows, venue=CLUSTER)
+    browser = Browser(Fake(search), out=tmp_path)
+    assert "Not confirmed yet" in shown(browser, "outcome")
+    settings = search.rows[3].assignments
+    verdict = judge(settings, {7: 5.0, 8: 5.1}, others=[], baseline={42: 3.0, 43: 3.1}, seen=())
+    keep(tmp_path, search.identity.name, verdict)
+    browser = Browser(Fake(search), out=tmp_path)
+    assert verdict.sentence in html.unescape(shown(browser, "outcome"))
+    assert "<svg" in browser.sections(search.identity.name)["seeds"]
+
+
+def shown(browser: Browser, section: str) -> str:
+    """Returns a section of the page that follows the others."""
+    until = time.monotonic() + 30
+    while section not in (found := browser.sections("series3-sepformer")) and time.monotonic() < until:
+        time.sleep(0.05)
+    return found[section]
+
+
 def test_a_price_tells_the_cost() -> None:
     fake = Fake(table(row(1, [1.0] * 12), row(2, [2.0], state="Running")))
     assert "cost: 4.33 of about" in Browser(fake, price=2.0).sections("series3-sepformer")["strip"]
 
 
 def test_a_port_in_use_is_one_line(made: Path) -> None:
-    with WatchServer(Screens(LocalBackend(made)), 0) as server:
+    with WatchServer(Screens(LocalBackend(made), made), 0) as server:
         done = katib("watch", "--out", str(made), "--port", str(server.port))
     assert done.returncode == 2
     assert done.stderr == f"error: port {server.port}: Address already in use; take another --port\n"
@@ -302,10 +332,10 @@ def test_each_backend_lists_its_searches(made: Path) -> None:
 
 def test_the_report_and_what_the_model_believes_follow() -> None:
     told = list[int]()
-    depth = Depth(lambda: told.append(1))
+    depth = Depth(lambda: told.append(1), NOWHERE)
     depth.build(searched(20, epochs=10))
     found = {section.id: section.html for section in depth.sections}
-    assert list(found) == ["belief", "parallel", "history", "curves", "slices", "importance", "cost"]
+    assert list(found) == ["belief", "parallel", "history", "curves", "slices", "importance", "cost", "provenance"]
     assert "Ten more trials promise about +" in found["belief"]
     assert found["belief"].count("data-trial=") == 5
     assert told
