@@ -71,6 +71,7 @@ def site() -> Site:
         "wandb": None,
         "node_selector": {"kubernetes.io/hostname": "node1"},
         "resources": {"gpus": 0, "cpu": "500m", "memory": "2Gi", "shared_memory": "64Mi"},
+        "job": {**found["job"], "linger_seconds": 6},  # the collectors here start within 2 s
     }
     return Site.model_validate(found)
 

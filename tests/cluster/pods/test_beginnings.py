@@ -23,10 +23,12 @@ class _PrintedError(Exception):
     """The words have been printed."""
 
 
-def printed(tools: Tools, words: str) -> str:
-    """Returns what deploy's waiting says that holds `words`."""
+def printed(tools: Tools, words: str, said: list[str] | None = None) -> str:
+    """Returns what deploy's waiting says that holds `words`; `said` gets all that it says until then."""
 
     def say(line: str) -> None:
+        if said is not None:
+            said.append(line)
         if words in line:
             raise _PrintedError(line)
 
@@ -55,9 +57,9 @@ def test_a_volume_of_root_is_reported_at_the_first_try_and_deploy_fails(place: T
     os.chown(runs, 0, 0)
     _, trial = begin(place, site, tries=1)
     said: list[str] = []
-    with pytest.raises(ClusterError, match=r"no trial trains after .*Permission denied"):
-        wait(place.cluster, NAME, 45, said.append)
-    first = next(line for line in said if "try 1 ended" in line)
+    first = printed(place, "try 1 ended", said)
     assert "Permission denied" in first
     assert trial in first
+    with pytest.raises(ClusterError, match=r"no trial trains after .*Permission denied"):
+        wait(place.cluster, NAME, 10, said.append)
     assert "trains on node" not in "".join(said)

@@ -21,8 +21,8 @@ from tests.cluster.tools import Tools
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import DbManager
 
-OTHER, SHORT = "other", 40
-"""A second search, and the epochs of its trial: more than it trains until the first one has been reported."""
+OTHER, SHORT = "other", 24
+"""A second search, and the epochs of its trial: more than it trains until the first has been reported."""
 SERVICES = "katib.services"
 """The program of the collector and of the early-stopping service."""
 
@@ -168,9 +168,9 @@ def test_a_trial_ends_while_the_api_server_and_the_db_manager_are_away_beside_an
     collector = lambda trial: services.collector(image, place, trial.partition("-")[0], trial)  # noqa: E731
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
     _, lasting = begin(place, site)
-    _, ending = begin(place, site, epochs=SHORT, name=OTHER)
-    for trial in (lasting, ending):
-        db.wait_for(trial, 1, PATIENCE)
+    db.wait_for(lasting, 1, PATIENCE)
+    _, ending = begin(place, site, epochs=SHORT, name=OTHER)  # only now: it would train while this waits for the other
+    db.wait_for(ending, 1, PATIENCE)
     summary = runs / OTHER / ending / "summary.json"
     with rig.api_server_away():
         db.away()
