@@ -70,9 +70,32 @@
       more.setAttribute("aria-pressed", every);
     });
     table.classList.toggle("every", every);
-    const found = [label, make("output", { className: "shown" }), ...(table.querySelector(".more") ? [more] : [])];
+    const saves = ["CSV", "JSON"].map((form) => make("button", {
+      type: "button", textContent: `save ${form}`, title: "the trials shown, with all metrics", onclick: () => save(table, form),
+    }));
+    const found = [label, make("output", { className: "shown" }), ...(table.querySelector(".more") ? [more] : []), ...saves];
     box.before(make("div", { className: "tools screen-only" }, ...found));
     if (query) filter(input);
+  };
+
+  // -- the trials shown, as a file ---------------------------------------------------------------------------------
+  const save = (table, form) => {
+    const headings = all("thead th", table), names = headings.map((one) => one.textContent);
+    const value = (row, column) => {
+      const words = text(row.cells[column]);
+      return headings[column].classList.contains("number") && words !== "" && Number.isFinite(Number(words)) ? Number(words) : words;
+    };
+    const lines = all("tbody tr:not(.off)", table).map((row) => names.map((_, column) => value(row, column)));
+    const record = (line) => Object.fromEntries(line.map((one, column) => [names[column], one === "" ? null : one]));
+    // A text that begins like a formula would be one in a spreadsheet.
+    const quoted = (one) => (typeof one === "number" ? one : `"${one.replace(/^[=+\-@\t\r]/, "'$&").replaceAll('"', '""')}"`);
+    const content = form === "JSON" ? JSON.stringify(lines.map(record), null, 1)
+      : [names, ...lines].map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
+    const title = (document.querySelector("h1")?.textContent ?? "").trim().replace(/[^\w.-]+/g, "-");
+    const type = form === "JSON" ? "application/json" : "text/csv";
+    make("a", {
+      href: `data:${type};charset=utf-8,${encodeURIComponent(content)}`, download: `${title || "search"}-trials.${form.toLowerCase()}`,
+    }).click();
   };
 
   // -- two side by side ------------------------------------------------------------------------------------------

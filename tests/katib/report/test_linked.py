@@ -2,6 +2,9 @@
 the contrast of every mark; and the size of the file.
 """
 
+import csv
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ from katib.report.audio import Listening
 from katib.report.page import page
 from katib.report.summary import conclude
 from katib.table.trial_table import Point, TrialTable
-from tests.browser import MISSING, PROGRAM, Page, browser
+from tests.browser import MISSING, PROGRAM, SECONDS, Page, browser
 from tests.katib.report.simulated import searched
 from tests.katib.report.test_in_a_browser import written
 
@@ -211,6 +214,34 @@ def test_the_table_is_sorted_by_numbers_and_filtered_by_comparisons(reader: Page
     reader.evaluate(f"{enter}('nothing is called this')")
     assert names(reader) == []
     assert reader.evaluate("document.querySelector('output.shown').textContent") == "0 of 30 trials"
+    assert reader.complaints() == []
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_the_trials_shown_are_saved_as_a_file(reader: Page, tmp_path: Path, form: str) -> None:
+    """With their numbers in full, and no text that a spreadsheet would take for a formula."""
+    found = searched(12, epochs=5)
+    rows = [replace(row, reason='=1+"1", <b>\n') if row.state == "Failed" else row for row in found.rows]
+    reader.open(written(tmp_path, replace(found, rows=tuple(rows))))
+    reader.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    reader.evaluate("sepsweep.filterBy(trial => trial.values.state !== 'EarlyStopped')")
+    reader.evaluate(
+        f"[...document.querySelectorAll('.tools button')].find(one => /{form}/i.test(one.innerText)).click()"
+    )
+    file = tmp_path / f"series3-sepformer-trials.{form}"
+    end = time.monotonic() + SECONDS
+    while not file.is_file():
+        assert time.monotonic() < end, sorted(tmp_path.iterdir())
+        time.sleep(0.02)
+    text = file.read_text(encoding="utf-8")
+    read = json.loads(text) if form == "json" else list(csv.DictReader(text.splitlines()))
+    kept = [row for row in rows if row.state != "EarlyStopped"]
+    assert [one["trial"] for one in read] == [row.trial for row in kept]
+    for one, row in zip(read, kept, strict=True):
+        assert float(one["lr"]) == float(row.assignments["lr"])
+        assert (float(one["val_si_snr"]) if one["val_si_snr"] else None) == row.value
+        if row.state == "Failed":
+            assert one["reason"] == ("" if form == "json" else "'") + '=1+"1", <b>'
     assert reader.complaints() == []
 
 
