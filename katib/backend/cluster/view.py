@@ -16,6 +16,8 @@ from katib.text import count, short, with_unit
 from katib.untrusted import clean
 
 Line = Sequence[Styled]
+FEWEST, MISSING_LINES = 3, 2
+"""The fewest ended trials of a search for which a page has room; the lines that name the columns that do not fit."""
 ALWAYS = 5
 """The highest rank of columns that are shown even if they are empty."""
 
@@ -58,19 +60,47 @@ def screen(
 ) -> list[Line]:
     """Returns the lines that fit on a terminal.
 
-    Where not everything fits, trials that have ended are left out, and where that is not enough, the rest is shown in
-    pages, of which `page` counts up.
+    Where not everything fits, it is shown in pages, of which `page` counts up. The trials under way stay on each page,
+    and those that have ended take turns, unless too few lines are left for them.
     """
-    for whole in (True, False):
-        everything = lines(searches, width, namespace, problem, whole=whole, curves=curves)
-        if len(everything) <= height:
-            return everything
-    top, blocks = _problem(problem, width), [_search(item, width, whole=False, curves=curves) for item in searches]
-    below = _left_out(blocks, width)
-    pages = list(_pages([block for block, _ in blocks], max(2, height - 1 - len(top) - len(below))))
-    number = page % len(pages)
-    foot = f"page {number + 1} of {len(pages)}, the next in {PAGE_SECONDS:.0f} s"
-    return [*top, *pages[number], *below, *_words(foot, "dim", width)]
+    everything = lines(searches, width, namespace, problem, curves=curves)
+    if len(everything) <= height:
+        return everything
+    top = _problem(problem, width)
+    turn = _turn(searches, width, height - 1 - len(top), curves=curves)
+    if turn >= FEWEST:
+        count_of = max(-(-_finished(item) // turn) for item in searches)
+        number = page % count_of
+        blocks = [_search(item, width, _of_page(item, number, turn), curves=curves) for item in searches]
+        below = _left_out(blocks, width)
+        shown = [line for block, _ in blocks for line in block]
+    else:
+        blocks = [_search(item, width, slice(None), curves=curves) for item in searches]
+        below = _left_out(blocks, width)
+        pages = list(_pages([block for block, _ in blocks], max(2, height - 1 - len(top) - len(below))))
+        number, count_of = page % len(pages), len(pages)
+        shown = pages[number]
+    foot = f"page {number + 1} of {count_of}, the next in {PAGE_SECONDS:.0f} s"
+    return [*top, *shown, *below, *_words(foot, "dim", width)]
+
+
+def _turn(searches: Sequence[Progress], width: int, height: int, *, curves: bool) -> int:
+    """Returns how many ended trials of each search have room beside those under way, the same number on each page."""
+    lengths = [len(_search(item, width, slice(0), curves=curves)[0]) for item in searches]
+    # A search of which nothing runs has no heading of its table yet.
+    headings = sum(all(row.trial.finished for row in item.rows) for item in searches)
+    room = height - sum(lengths) - headings - MISSING_LINES
+    return room // max(1, sum(_finished(item) > 0 for item in searches))
+
+
+def _finished(item: Progress) -> int:
+    return sum(row.trial.finished for row in configurations(item).rows)
+
+
+def _of_page(item: Progress, number: int, turn: int) -> slice:
+    """Returns which of the ended trials of a search are on a page; one with fewer pages begins again."""
+    begin = number % max(1, -(-_finished(item) // turn)) * turn
+    return slice(begin, begin + turn)
 
 
 def lines(
@@ -79,18 +109,17 @@ def lines(
     namespace: str,
     problem: Exception | None = None,
     *,
-    whole: bool = True,
     curves: bool = False,
 ) -> list[Line]:
     """Returns the lines of all searches, below the `problem` of the API server where there is one.
 
-    Unless `whole`, trials that have ended are left out. `curves` says whether those can be drawn.
+    `curves` says whether those can be drawn.
     """
     result = _problem(problem, width)
     if not searches:
         text = f"no experiments of ours in namespace '{namespace}'; make deploy MODEL=… starts one"
         result += _words(text, "", width)
-    blocks = [_search(item, width, whole=whole, curves=curves) for item in searches]
+    blocks = [_search(item, width, slice(None), curves=curves) for item in searches]
     return [*result, *(line for block, _ in blocks for line in block), *_left_out(blocks, width)]
 
 
@@ -133,19 +162,23 @@ def _left_out(blocks: Sequence[tuple[list[Line], tuple[str, ...]]], width: int |
     return _words(missing(names, "--json", width), "dim", width) if width and names else []
 
 
-def _search(item: Progress, width: int | None, *, whole: bool, curves: bool) -> tuple[list[Line], tuple[str, ...]]:
-    """Returns the headline, the table and the causes of what went wrong, and the columns that do not fit."""
+def _search(item: Progress, width: int | None, ended: slice, *, curves: bool) -> tuple[list[Line], tuple[str, ...]]:
+    """Returns the headline, the table and the causes of what went wrong, and the columns that do not fit.
+
+    `ended` says which of the trials that have ended are in the table.
+    """
     item = configurations(item)
     start = f"{item.search.name}-"
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
-    rows = [row for row in item.rows if whole or not row.trial.finished]
+    over = [row for row in item.rows if row.trial.finished]
+    rows = [*(row for row in item.rows if not row.trial.finished), *over[ended]]
     block = _words(headline(item, datetime.now().astimezone()), "bold", width)
     if prefix not in ("", start):
         block += _words(f"trials {prefix}*", "", width)
     table = fit(_columns(item, rows, prefix, curves=curves), width)
     block += table.lines if rows else ()
-    if not whole and (ended := [row for row in item.rows if row.trial.finished]):
-        block += _words(f"  {_ended(ended, item)}", "dim", width)
+    if left := [row for row in over if row not in over[ended]]:
+        block += _words(f"  {_ended(left, item)}", "dim", width)
     for note in _notes(item, prefix):
         block += _words(note, "", width)
     return block, table.left_out if rows else ()
@@ -160,8 +193,10 @@ def _pages(blocks: Sequence[Sequence[Line]], height: int) -> Iterator[list[Line]
             page = []
         rest = list(block)
         while len(rest) > height:
-            yield rest[:height]
-            rest = [block[0], *rest[height:]]
+            # The lines of a sentence stay together; all but its first are indented by four.
+            cut = next((at for at in range(height, 2, -1) if not rest[at][0][0].startswith("    ")), height)
+            yield rest[:cut]
+            rest = [block[0], *rest[cut:]]
         page += rest
     if page:
         yield page

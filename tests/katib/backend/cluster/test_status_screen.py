@@ -82,10 +82,25 @@ def test_all_searches_and_waiting_trials_with_their_reason_are_on_some_page_of_3
         assert item.search.name in printed
         for row in item.rows:
             name = row.trial.name.rpartition("-")[2]
-            if not row.trial.finished:
-                assert f"\n{name}  {row.state}" in printed
+            assert f"\n{name}  {row.state}" in printed
             assert row.cause is None or printed.count(name) > 1
     assert "free a GPU" in " ".join(printed.split()) or trials == 1
+
+
+@pytest.mark.parametrize("height", [16, 24, 40])
+def test_trials_that_run_stay_on_each_page_and_those_that_ended_take_turns(height: int) -> None:
+    (whole,) = series(200)[:1]
+    running = [row for row in whole.rows if row.state == "Running"][:2]
+    found = replace(whole, rows=(*running, *(row for row in whole.rows if row.trial.finished)))
+    first = text(screen([found], 100, height, "sepsweep"))
+    number = re.search(r"^page 1 of (\d+)", first, re.MULTILINE)
+    assert number is not None
+    pages = [text(screen([found], 100, height, "sepsweep", page=page)) for page in range(int(number[1]))]
+    assert all(len(page.splitlines()) <= height for page in pages)
+    for row in found.rows:
+        name = row.trial.name.rpartition("-")[2]
+        assert sum(f"\n{name}  {row.state}" in page for page in pages) == (1 if row.trial.finished else len(pages))
+    assert " trials not shown: " in first
 
 
 def test_a_screen_that_fits_is_shown_whole() -> None:
