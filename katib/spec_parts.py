@@ -83,10 +83,17 @@ class Baseline(Strict):
         return mean(self.seeds.values())
 
 
+def _mixtures(value: object) -> object:
+    """Returns a number of mixtures, or all. Raises one ValueError for both, where pydantic would have one for each."""
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("must be a whole number of mixtures, 1 or more, or all")
+
+
 class Stage(Strict):
     """A search of its own on so many mixtures of the corpus, or all; what it leaves out is that of the spec."""
 
-    train_limit: Annotated[int, Field(ge=1)] | Literal["all"]
+    train_limit: Annotated[Annotated[int, Field(ge=1)] | Literal["all"], BeforeValidator(_mixtures)]
     trials: Annotated[int, Field(ge=1)] | None = None
     hours_per_run: Annotated[float, Field(gt=0)] | None = None
 

@@ -6,6 +6,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST
+from katib.errors import FolderError
 from katib.watch.screen import Screens
 from katib.watch.server import WatchServer
 
@@ -20,6 +21,8 @@ def watch(
 
     It asks nothing of the network, changes nothing, and may be started and ended at any time.
     """
+    if where.out.exists() and not where.out.is_dir():
+        raise FolderError(f"--out {where.out}: is no folder; name that of the runs, such as runs")
     with WatchServer(Screens(where.backend, where.out, price), port) as server:
         print(f"{server.address}/ (Ctrl-C ends it; the searches go on)", flush=True)
         server.serve()

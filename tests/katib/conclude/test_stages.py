@@ -115,6 +115,11 @@ def test_a_baseline_of_the_whole_corpus_is_compared_with_the_last_stage_only(tmp
     ("stages", "changed", "said"),
     [
         ([{"train_limit": 4}], {}, "stages: there is one only; name two or more"),
+        (
+            [{"train_limit": 4}, {"train_limit": "alll"}],
+            {},
+            "stages.1.train_limit: must be a whole number of mixtures, 1 or more, or all (got 'alll')",
+        ),
         ([{"train_limit": 8}, {"train_limit": 4}], {}, "stage 2 has 4 mixtures, not more than the one before"),
         ([{"train_limit": "all"}, {"train_limit": 4}], {}, "stage 2 has 4 mixtures, not more than the one before"),
         ([{"train_limit": "whole"}, {"train_limit": 4}], {}, "stages.0.train_limit"),

@@ -323,6 +323,13 @@ def test_a_port_in_use_is_one_line(made: Path) -> None:
     assert done.stderr == f"error: port {server.port}: Address already in use; take another --port\n"
 
 
+def test_a_file_for_the_runs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = katib("watch", "--out", str(tmp_path / "file"), "--port", "8090")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: --out {tmp_path / 'file'}: is no folder; name that of the runs, such as runs\n"
+
+
 def test_each_backend_lists_its_searches(made: Path) -> None:
     backend: Backend = LocalBackend(made)
     assert list(backend.experiments()) == [NAME]
