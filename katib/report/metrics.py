@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from katib.draw.frame import Frame
 from katib.draw.labels import Entry
-from katib.draw.marks import line
+from katib.draw.marks import dot, line
 from katib.draw.scale import Linear, Log
 from katib.report.figure import HALF, Figure
 from katib.table.sample import foremost, spread
@@ -52,7 +52,9 @@ def _figure(name: str, table: TrialTable) -> Figure | None:
 
 
 def _curve(points: Sequence[Point], frame: Frame, kind: str, row: TrialRow) -> str:
-    return line([frame.at(point.step, point.value) for point in spread(points, MOST_POINTS)], kind, row.trial)
+    places = [frame.at(point.step, point.value) for point in spread(points, MOST_POINTS)]
+    # A line of one point cannot be seen, and yet the axis is made for its value.
+    return dot(*places[0], kind, row.trial, radius=2) if len(places) == 1 else line(places, kind, row.trial)
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:
