@@ -28,18 +28,23 @@ CONTRAST = """(() => {
       .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
+  const between = (one, other) => (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+  const beneath = mark => {
+    while (!mark.matches(".bar")) mark = mark.previousElementSibling;
+    return light(getComputedStyle(mark).fill);
+  };
   const ground = light(getComputedStyle(document.body).backgroundColor), worst = {};
   for (const mark of document.querySelectorAll("svg.drawn :is(path, circle, rect)")) {
     if (mark.matches(".grid, .area, .hit, .range") || !mark.getBoundingClientRect().width) continue;
     const style = getComputedStyle(mark);
     const drawn = mark.matches(".dot:not(.hollow):not(.ring), .bar:not(.hollow)") ? style.fill : style.stroke;
-    const [high, low] = [light(drawn), ground].sort((a, b) => b - a), ratio = (high + 0.05) / (low + 0.05);
     const kind = mark.getAttribute("class");
+    const ratio = mark.matches(".epoch") ? between(light(drawn), beneath(mark)) : between(light(drawn), ground);
     worst[kind] = Math.min(worst[kind] ?? 99, style.opacity < 1 ? 0 : ratio);
   }
   for (const words of document.querySelectorAll("svg.drawn text")) {
-    const fill = light(getComputedStyle(words).fill), [high, low] = [fill, ground].sort((a, b) => b - a);
-    worst.text = Math.min(worst.text ?? 99, (high + 0.05) / (low + 0.05));
+    const on = words.matches(".on-bar") ? beneath(words) : ground;
+    worst.text = Math.min(worst.text ?? 99, between(light(getComputedStyle(words).fill), on));
   }
   return worst;
 })()"""

@@ -13,6 +13,7 @@ import pytest
 
 from tests.browser import MISSING, PROGRAM, Page, browser
 from tests.katib.backend.local.rig import Rig, manifest, read_until
+from tests.katib.report.test_linked import CONTRAST
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=MISSING), pytest.mark.long]
 PICTURES = Path("build/watch")
@@ -56,6 +57,11 @@ def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) 
     read_until(engine, "epoch 3")
     reader.wait_until(text("running", "after 3 epochs"))
     reader.wait_until(text("events", "new best"))
+    for scheme in ("dark", "light"):
+        reader.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        found = reader.evaluate(CONTRAST)
+        assert {"bar lane best", "bar lane s-Running", "line s-Running thick"} & set(found), found
+        assert {kind: ratio for kind, ratio in found.items() if ratio < (4.5 if kind == "text" else 3.0)} == {}
     reader.evaluate("document.querySelector('input.filter').focus()")
 
     engine.send_signal(signal.SIGKILL)
