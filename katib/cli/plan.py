@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from katib.backend.base import Backend
-from katib.backend.local.launch import require_corpus
 from katib.budget.estimate import plan as planned
 from katib.budget.record import record
 from katib.budget.view import print_estimate
@@ -68,6 +67,8 @@ def _before(where: Where, data: Path | None) -> str:
     Raises FolderError where the folder `data` has no corpus.
     """
     if data is not None:
+        from katib.backend.local.launch import require_corpus  # loads what runs trials
+
         require_corpus(data)
         return folder_line(where.out, data)
     try:

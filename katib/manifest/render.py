@@ -7,8 +7,8 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jinja2
 from pydantic import ValidationError
 
 from katib.defects import defects, shown, worded
@@ -30,6 +30,9 @@ from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, TR
 from katib.trainer_flags import flag_of
 from katib.trial import CONTINUES_LABEL
 from katib.yaml_reader import resolve
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 TRIAL = "${trialParameters.trialName}"
@@ -236,8 +239,10 @@ def fixed_as_words(spec: Spec) -> list[str]:
     return [word for flag, values in fixed_flags(spec).items() for word in (flag, *values)]
 
 
-def template(name: str) -> jinja2.Template:
+def template(name: str) -> "jinja2.Template":
     """Returns a template of katib/templates."""
+    import jinja2  # slow to load, and most verbs render nothing
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
