@@ -52,13 +52,19 @@ def test_status_shows_the_last_state_while_the_server_is_away(tools: Tools, site
         until(informer, lambda: informer.problem is None)
 
 
-def test_status_keeps_watching_through_the_servers_absence(tools: Tools, site: Site, site_file: Path) -> None:
-    """`status -w`, in a pipe and on a terminal, says that it is not up to date, and later shows what has changed."""
+def test_status_keeps_watching_through_the_servers_absence(
+    tools: Tools, site: Site, site_file: Path, tmp_path: Path
+) -> None:
+    """`status -w`, in a pipe and on a terminal, says that it is not up to date, and later shows what has changed.
+
+    What it tells people is the change alone: neither the absence nor a second beginning.
+    """
+    told = tmp_path / "told"
     tools.cluster.apply(EXPERIMENT, manifest(site))
     katib = Katib(tools, "series3-dprnn")
     katib.trial("series3-dprnn-a")
     words = ("status", "-w", "--site", str(site_file))
-    with Watched(*words) as piped, Watched(*words, terminal=True) as shown:
+    with Watched(*words, "--notify", f"tee -a {told}") as piped, Watched(*words, terminal=True) as shown:
         for status, trial in (
             (piped, "series3-dprnn-a"),
             (shown, "state"),
@@ -73,3 +79,6 @@ def test_status_keeps_watching_through_the_servers_absence(tools: Tools, site: S
             status.until("3.50 dB")
             assert "not up to date" not in status.printed[status.printed.rindex("of 25 trials") :]
             assert status.interrupt() == 0
+    news = told.read_text()
+    told_once = (news.count(": goes on, 0 of 25"), news.count(": new best val_si_snr 3.50 dB by "))
+    assert (told_once, news.count("series3-dprnn: ")) == ((1, 1), 2), news
