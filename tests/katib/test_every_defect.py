@@ -23,6 +23,7 @@ SPEC: dict[str, Any] = yaml.safe_load((SPECS / "dprnn.yaml").read_text())
 SPEC["first_suggestions"] = [{"lr": 0.001, "weight_decay": 1e-5, "grad_clip_norm": 5, "lr_factor": 0.5}]
 SPEC["gpu_hours"] = 12.5
 SPEC["gpus"] = 2
+SPEC["stages"] = [{"train_limit": 2000}, {"train_limit": "all", "trials": 8, "hours_per_run": 3}]
 OWN: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "examples/quadratic/quadratic.yaml").read_text())
 OWN |= {"resume": True, "wandb": True, "fixed": {"seed": 7}}
 OWN["metric"] |= {"regexp": r"loss=(\S+)", "unit": "%", "noise": 0.1}

@@ -47,7 +47,7 @@ def test_it_renders_and_is_sound(folder: Path) -> None:
 
 DEFECTS = {
     "fixed: {unit: 3}": "fixed.unit: the trainer has no such setting: did you mean 'units'?",
-    "fixed: {hidden_size: 8}": "fixed.hidden_size: lab.gru_mask:MODEL has no --hidden-size (dprnn has it); its own flags:",
+    "fixed: {hidden_size: 8}": "fixed.hidden_size: lab.gru_mask:MODEL has no --hidden-size (dprnn, tfgridnet have it); its own flags:",
     "fixed: {preset: big}": "fixed.preset 'big' is unknown, valid: paper, debug",
     "fixed: {taps: many}": "fixed.taps 'many' is not a whole number",
     "fixed: {curriculum: lab.other:MODEL}": "fixed.curriculum 'lab.other:MODEL' is unknown, valid: auto, all, lab.gru_mask",

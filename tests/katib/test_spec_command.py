@@ -243,7 +243,8 @@ def test_its_next_phase_trains_any_values_of_any_placeholder(
     assert done.returncode == 0, done.stderr
     assert "start" in done.stdout or "samples" in done.stdout
     assert "multiply-adds" not in done.stdout
-    assert "Epoch" in (folder / "runs/quadratic-arch/pareto.html").read_text()
+    # Its lines have no times, and it tells no costs.
+    assert (folder / "runs/quadratic-arch/pareto.html").read_text().count("this cost is not known") == 3
     told = json.loads(katib("arch", spec, "--json").stdout)
     assert [one["value"] for one in told["variants"]] == [str(one) for one in values]
     assert all(set(one["seeds"]) == {"42", "7"} and one["parameters"] is None for one in told["variants"])

@@ -154,7 +154,10 @@ def test_what_is_wrong_with_a_model_is_one_line_before_anything_starts(
         (["--units", "many"], "--units"),
         (["--mask", "softmax"], "--mask"),
         (["--unit", "8"], "unknown argument '--unit', did you mean '--units'?"),
-        (["--hidden-size", "8"], "has no such field (dprnn has it); its fields: --filters, --taps, --units, --mask"),
+        (
+            ["--hidden-size", "8"],
+            "has no such field (dprnn, tfgridnet have it); its fields: --filters, --taps, --units, --mask",
+        ),
         (["--preset", "huge"], "has no preset 'huge', valid: paper, debug"),
     ],
 )

@@ -19,7 +19,7 @@ from tests.trainer.training import Training
             "--loss-threshold 30",
             "--loss-threshold: 30.0 does not fit, expected a loss between -200 and 0 dB, such as -30",
         ),
-        ("--dropout 0.1", "--dropout: convtasnet has no such field (dprnn, sepformer has it); its fields: "),
+        ("--dropout 0.1", "--dropout: convtasnet has no such field (dprnn, sepformer have it); its fields: "),
         ("--model dprnn --dropout 1", "--dropout: 1.0 does not fit, expected a number from 0 to below 1"),
         ("--model dprnn --dropout 0.1 --gpus 2", "--gpus: 2 would draw other random numbers than one for --dropout"),
         ("--average-best 0", "--average-best: 0 does not fit, expected 1 to 100 epochs"),

@@ -32,10 +32,13 @@ class EventFile:
         self._summary = run_dir / SUMMARY
         folder = run_dir / FOLDER
         folder.mkdir(exist_ok=True)
-        self._done = max((step for file in folder.glob("*tfevents*") for step in _steps(file)), default=0)
+        earlier = list(folder.glob("*tfevents*"))
+        self._done = max((step for file in earlier for step in _steps(file)), default=0)
         now = datetime.now().timestamp()
-        # TensorBoard reads the files of a folder in the order of their names.
-        self._file = (folder / f"events.out.tfevents.{int(now)}.{platform.node()}.{os.getpid()}").open("xb")
+        # TensorBoard reads the files of a folder in the order of their names. A container's process has the same
+        # number at each start.
+        name = f"events.out.tfevents.{int(now)}.{platform.node()}.{os.getpid()}.{len(earlier)}"
+        self._file = (folder / name).open("xb")
         self._write(_event(now, 0, _FIRST))
 
     def catch_up(self) -> None:
