@@ -3,6 +3,8 @@
 No node here runs a pod, so a forwarded port and a log fail in the end; but no right may be missing on the way.
 """
 
+import socket
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import typer.main
 
 from katib.__main__ import VERBS
 from katib.backend.cluster.kinds import EXPERIMENT, NAMESPACE
+from katib.watch.server import WatchServer
 from tests.cluster.conftest import Begin, Verb
 from tests.cluster.researcher import BASE, OF_KATIB, as_researcher, roles, versions
 from tests.cluster.rights import granted, recorded
@@ -34,6 +37,29 @@ def give_up(tools: Tools, experiment: str) -> None:
         lambda found: found["metadata"]["name"] == experiment and found["spec"]["maxFailedTrialCount"] == 1,
     )
     Katib(tools, experiment).end("Failed")
+
+
+@pytest.fixture(autouse=True)
+def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets watch print what its page would show, rather than serve it until Ctrl-C."""
+
+    def look(server: WatchServer) -> None:
+        screens = server._screens
+        for name, screen in (screens.all(60.0) or {}).items():
+            state = screen.look(60.0)
+            assert state is not None, name
+            print(name, *(section.html for section in state.sections))
+        if screens.problem:
+            print(screens.problem, file=sys.stderr)
+
+    monkeypatch.setattr(WatchServer, "serve", look)
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def corpus(folder: Path) -> str:
@@ -105,6 +131,7 @@ def test_every_verb_works_with_the_shipped_roles(
             ("fetch", "dprnn", "--cluster", *out),
             ("data", "--data", corpus(tmp_path), "--yes"),
             ("ui", "--cluster"),
+            ("watch", "--cluster", "--port", str(free_port()), *out),
         ):
             told[words[0]] = verb(*words)
         with burying(tools):
@@ -118,6 +145,7 @@ def test_every_verb_works_with_the_shipped_roles(
         told["stop"] = verb("stop", f"{NAME}-confirm", "--yes")
         player.join(300)
     assert told.keys() == CLUSTER_VERBS
+    assert NAME in told["watch"][1]
     assert {name: answer for name, answer in told.items() if lacks(answer) and name != "doctor"} == {}
     assert {name: answer for name, answer in told.items() if answer[0] and name not in MAY_FAIL} == {}
     unused = granted(roles(BASE)[0], tools.namespace) - used
@@ -146,6 +174,7 @@ STRANGERS: dict[str, tuple[str, ...]] = {
     "status": ("dprnn",),
     "stop": ("dprnn", "--yes"),
     "ui": ("--cluster",),
+    "watch": ("--cluster", "--port", str(free_port())),
 }
 """The words of each verb that somebody without a right tries."""
 
@@ -167,8 +196,8 @@ def test_no_verb_reaches_the_namespace_of_others(
             told[name] = verb(name, *words)
     other.end()
     assert told.keys() == CLUSTER_VERBS
-    # An estimate needs no cluster: plan says in a note that it does not know what was used.
-    assert {name for name, answer in told.items() if not answer[0]} == {"plan"}
+    # An estimate needs no cluster: plan says in a note that it does not know what was used. The page of watch says so.
+    assert {name for name, answer in told.items() if not answer[0]} == {"plan", "watch"}
     assert {name: answer for name, answer in told.items() if not lacks(answer)} == {}
     lines = {name: answer[2].splitlines() for name, answer in told.items() if name != "doctor"}
     assert {name: found for name, found in lines.items() if len(found) != 1} == {}
