@@ -3,7 +3,6 @@
 No node here runs a pod, so a forwarded port and a log fail in the end; but no right may be missing on the way.
 """
 
-import socket
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.cluster.researcher import BASE, OF_KATIB, as_researcher, roles, versi
 from tests.cluster.rights import granted, recorded
 from tests.cluster.search import NAME, Katib, as_json, burying, in_background
 from tests.cluster.tools import Tools
+from tests.ports import free_port
 
 Answer = tuple[int, str, str]
 
@@ -53,13 +53,6 @@ def one_look(monkeypatch: pytest.MonkeyPatch) -> None:
             print(screens.problem, file=sys.stderr)
 
     monkeypatch.setattr(WatchServer, "serve", look)
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def corpus(folder: Path) -> str:

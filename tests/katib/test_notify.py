@@ -3,7 +3,6 @@ line, and no secret is typed or shown.
 """
 
 import json
-import socket
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from katib import notify
 from katib.errors import NotifyError
 from katib.notify import Address, Command, Notifier, recipient
 from tests.katib.hook import Post, hook
+from tests.ports import free_port
 
 SECRET = "T0AbCdEf"
 
@@ -91,9 +91,7 @@ def test_a_bad_answer_is_told_once_without_the_address(code: int, tmp_path: Path
 
 
 def test_what_cannot_be_delivered_is_one_line(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/{SECRET}"
+    url = f"http://127.0.0.1:{free_port()}/{SECRET}"
     assert "it cannot be reached (Connection refused)" in delivered(recipient(url), "x")
     assert "it ended with exit code 3" in delivered(Command(("sh", "-c", "exit 3")), "x")
     assert "it ended with signal 9" in delivered(Command(("sh", "-c", "kill -9 $$")), "x")

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.ports import free_port
 from tests.trainer.training import Training
 from tests.trainer.wandb_server import KEY, WandbServer, wandb_server
 from trainer.tracking.example import Signals, spectrograms
@@ -160,10 +160,7 @@ def test_a_server_that_cannot_be_reached_makes_the_run_offline(
     training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nobody listens at the port."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{free_port()}"
     tracked(monkeypatch, OFFLINE | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": url})
     assert training.here(tmp_path / "trial") == 0
     printed = capsys.readouterr()

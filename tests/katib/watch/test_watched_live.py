@@ -4,7 +4,6 @@ The pictures are kept in build/watch/, for a look at them.
 """
 
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from tests.browser import MISSING, PROGRAM, Page, browser
 from tests.katib.backend.local.rig import Rig, manifest, read_until
 from tests.katib.report.test_linked import CONTRAST
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.skipif(PROGRAM is None, reason=MISSING), pytest.mark.long]
 PICTURES = Path("build/watch")
@@ -38,12 +38,6 @@ def served(rig: Rig, port: int) -> "subprocess.Popen[str]":
     process = rig.begin("watch", "--port", str(port))
     read_until(process, f"http://localhost:{port}/")
     return process
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) -> None:

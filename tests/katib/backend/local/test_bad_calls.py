@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.katib.backend.local.rig import Rig, manifest
+from tests.ports import free_port
 from tests.verbs import katib
 
 
@@ -149,9 +150,7 @@ def test_a_port_that_is_taken_is_named(rig: Rig) -> None:
 def test_the_dashboard_serves_the_study_until_it_is_interrupted(rig: Rig) -> None:
     """Its own interface names the study; Ctrl-C is a good end."""
     assert rig.run(manifest(maxTrialCount=1)).returncode == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     words = [sys.executable, "-m", "katib", "ui", "--out", str(rig.out), "--port", port]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         try:
