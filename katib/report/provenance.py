@@ -59,12 +59,13 @@ def _sources(table: TrialTable) -> Sources:
     if folder is None:
         made = table.made_with.partition("; ")[0]
         return Sources({made: 1} if made else {}, (), ())
-    summaries = [read_json(folder / row.trial / SUMMARY) for row in table.rows]
-    texts = {
-        key: Counter(clean(str(found[key]), 300) for found in summaries if key in found)
-        for key in ("made_with", "data_dir")
-    }
-    return Sources(texts["made_with"], tuple(texts["data_dir"]), tuple(sessions(folder)))
+    made_with, data_dirs = Counter[str](), Counter[str]()
+    for row in table.rows:
+        # One at a time: each has the history of a whole run.
+        found = read_json(folder / row.trial / SUMMARY)
+        for key, texts in (("made_with", made_with), ("data_dir", data_dirs)):
+            texts.update([clean(str(found[key]), 300)] if key in found else [])
+    return Sources(made_with, tuple(data_dirs), tuple(sessions(folder)))
 
 
 def _rows(table: TrialTable, sources: Sources, checked: str, fingerprint: str) -> Iterator[Row]:
@@ -85,11 +86,11 @@ def _rows(table: TrialTable, sources: Sources, checked: str, fingerprint: str) -
     if table.spec and table.spec.fixed:
         fixed = {name: value if isinstance(value, list) else [value] for name, value in table.spec.fixed.items()}
         yield "fixed", ", ".join(" ".join([name, *map(text_of, values)]) for name, values in fixed.items())
-    for kind in ("algorithm", "earlyStopping"):
+    for kind, called in (("algorithm", "algorithm"), ("earlyStopping", "stop rule")):
         if name := text_at(at(table.identity.spec, kind), "algorithmName"):
             listed = items_at(at(table.identity.spec, kind), "algorithmSettings")
             settings = ", ".join(f"{text_at(one, 'name')} {_brief(text_at(one, 'value'))}" for one in listed)
-            yield {"algorithm": "algorithm"}.get(kind, "stop rule"), name + (f" ({settings})" if settings else "")
+            yield called, name + (f" ({settings})" if settings else "")
     for axis in parameters_of(table.identity.spec, table.identity.name):
         asked = table.spec.search.get(axis.name) if table.spec else None
         yield axis.name, _range(axis) + (f": {' '.join(asked.why.split())}" if asked else "")
