@@ -176,7 +176,7 @@ status: $(control) ## what runs on the cluster, of MODEL= or all (WATCH=1)
 logs: $(control) ## what TRIAL= prints (FOLLOW=1)
 pause: $(control) ## frees the GPUs of the search of MODEL= for a while; checkpoints are kept (YES=1)
 resume: $(control) ## continues the paused search of MODEL= (YES=1)
-stop: $(control) ## ends the search of MODEL= for good and keeps its results (YES=1)
+stop: $(control) ## ends the search of MODEL= and keeps its results; deploy can continue it (YES=1)
 delete: $(control) ## the Experiment of MODEL= once its table is in OUT= (RUNS=1: run directories too)
 
 # --- development -----------------------------------------------------------------------------------------------

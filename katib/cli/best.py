@@ -22,7 +22,9 @@ from katib.terminal import print_words
 @bundled
 def best(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or a model")],
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
+    ],
     top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     as_json: Json = False,
 ) -> int:

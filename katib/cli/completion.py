@@ -27,7 +27,10 @@ complete -o default -F _sepsweep sepsweep
 
 
 def completion() -> None:
-    """Prints the script; where it has no word to offer, Tab completes files."""
+    """Prints a script for bash or zsh, by which Tab completes verbs, options and models, and otherwise files.
+
+    Once: sepsweep completion > ~/.sepsweep-completion, and `. ~/.sepsweep-completion` in ~/.bashrc or ~/.zshrc.
+    """
     verbs = [verb for group in GROUPS.values() for verb in group]
     cases = "\n".join(f"        {verb}) offer='{' '.join(_words(verb))}' ;;" for verb in verbs)
     print(SCRIPT.format(verbs=" ".join([*verbs, "help", "--help", "--version"]), cases=cases), end="")

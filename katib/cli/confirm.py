@@ -21,7 +21,7 @@ from katib.spec import ENDINGS, load_spec, search_name
 def confirm(
     where: Where,
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the search, its model, or its spec x.yaml")
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
     ],
     data: Data = None,
     seeds: Seeds = None,

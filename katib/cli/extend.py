@@ -21,7 +21,7 @@ from katib.spec import search_name
 def extend(
     where: Where,
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the search, its model, or its spec x.yaml")
+        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
     ],
     epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
     data: Data = None,

@@ -24,7 +24,8 @@ from katib.table.trial_table import TrialTable
 def fetch(
     where: Where,
     experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec, or a run directory, ./run")
+        str,
+        typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its spec x.yaml, or a run directory ./run"),
     ],
     top: Annotated[int | None, typer.Option(help="place of the trial (default: 1, the best)", min=1, max=MOST)] = None,
     trial: Annotated[str | None, typer.Option(help="name of the trial")] = None,

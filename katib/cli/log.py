@@ -19,7 +19,7 @@ from katib.report.provenance import provenance
 @bundled
 def log(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
     file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
 ) -> None:
     """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""

@@ -16,7 +16,7 @@ MOST = 1_000_000
 Model = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec, x.yaml"
+        metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec x.yaml"
     ),
 ]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]

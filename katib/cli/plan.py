@@ -28,7 +28,7 @@ from katib.terminal import print_words
 def plan(
     where: Where,
     model: Annotated[
-        str, typer.Argument(metavar="[MODEL]", help="one search; default: the four of Series 3 together")
+        str, typer.Argument(metavar="MODEL", help="one search; default: the four of Series 3 together")
     ] = "all",
     gpus: Annotated[int, typer.Option(help="GPUs that trials share", min=1, max=MOST)] = 1,
     price: Annotated[float | None, typer.Option(help="of a GPU-hour, in any currency", min=0.0, max=MOST)] = None,

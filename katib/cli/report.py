@@ -24,7 +24,7 @@ from katib.terminal import print_words
 @bundled
 def report(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
 ) -> None:
     """Writes OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
     table = trial_table(where.backend, experiment)

@@ -17,7 +17,7 @@ from katib.terminal import output
 @bundled
 def results(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
     format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json")] = "table",
     as_json: Json = False,
 ) -> None:

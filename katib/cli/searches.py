@@ -9,11 +9,12 @@ from katib.backend.base import PreparedRun, RunResult
 Models = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo; all: the first four"
+        metavar="MODEL",
+        help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec x.yaml; all: the first four",
     ),
 ]
 SearchName = Annotated[
-    str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (kubectl get experiments)")
+    str, typer.Argument(metavar="MODEL", help="name of the experiment, its model, or its spec x.yaml")
 ]
 
 

@@ -19,7 +19,9 @@ from katib.terminal import output
 @bundled
 def status(
     reached: Reached,
-    model: Annotated[str, typer.Argument(metavar="[MODEL]", help="model or experiment; default: all of ours")] = "",
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="model, or the name of an experiment (default: all of ours)")
+    ] = "",
     watch: Annotated[bool, typer.Option("--watch", "-w", help="keep showing it until Ctrl-C")] = False,
     notify: Notify = None,
     as_json: Json = False,

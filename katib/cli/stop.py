@@ -1,4 +1,4 @@
-"""Ends a search for good and keeps its results."""
+"""Ends a search and keeps its results; deploy can continue it."""
 
 from katib.backend.cluster import lifecycle
 from katib.cli._bundles import Reached, bundled

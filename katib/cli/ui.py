@@ -12,7 +12,10 @@ from katib.spec import experiment_of
 @bundled
 def ui(
     where: Where,
-    experiment: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="default: the latest")] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml (default: the latest)"),
+    ] = None,
     port: Annotated[int, typer.Option(help="of the dashboard on this machine", min=1, max=65535)] = 8080,
 ) -> None:
     """Serves Optuna's dashboard of EXPERIMENT, read-only, or Katib's UI, on this machine until Ctrl-C.
