@@ -111,6 +111,15 @@ def test_a_spec_that_says_nothing_of_patience_is_expected_to_run_all_epochs(
     assert "demo 7 of 7, since nothing is known" in capsys.readouterr().out
 
 
+def test_a_search_of_minutes_is_not_said_to_take_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Four runs of 36 s each, the third to fifth epoch of which early stopping may save."""
+    example = Path(__file__).parents[3] / "examples/quadratic/quadratic.yaml"
+    assert main(["plan", str(example), "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "at most 0.04 GPU-hours, about 0.04 expected with patience, 0.034 with early stopping as well" in out
+    assert "on 1 GPU: at most 2 min, 2 min with patience, 2 min with early stopping as well" in out
+
+
 def used(folder: Path, **changes: object) -> TrialTable:
     """Returns two trials of the DPRNN search have ended, after 100 and after 40 epochs of 180 s, one runs its 10th
     epoch.
