@@ -87,6 +87,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+def hour_count(value: float) -> str:
+    """Returns hours with one decimal; fewer than a tenth with two digits, so that a short search takes some."""
+    return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"
+
+
 def number_or_text(text: str) -> int | float | str:
     """Returns the number that the text is, or else the text."""
     for kind in (int, float):

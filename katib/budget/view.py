@@ -5,7 +5,7 @@ from katib.manifest.render import most_trials
 from katib.search.spending import Spending
 from katib.stop_settings import RUNGS
 from katib.terminal import output, print_rows
-from katib.text import count, duration
+from katib.text import count, duration, hour_count
 
 
 def print_estimate(estimate: BudgetEstimate, site_parallel: int, unit: str) -> None:
@@ -24,12 +24,12 @@ def print_estimate(estimate: BudgetEstimate, site_parallel: int, unit: str) -> N
     if len(estimate.models) > 1:
         runs = sum(model.spec.trials for model in estimate.models)
         hours = (estimate.gpu_hours, estimate.gpu_hours_patience, estimate.gpu_hours_stopping)
-        rows.append(["together", str(runs), "", "", *map(_hours, hours)])
+        rows.append(["together", str(runs), "", "", *map(hour_count, hours)])
         if used:
             ended, running = (
                 sum(getattr(model.used, name) for model in estimate.models) for name in ("ended", "running")
             )
-            rows[-1] += [_hours(estimate.gpu_hours_used), str(ended), str(running)]
+            rows[-1] += [hour_count(estimate.gpu_hours_used), str(ended), str(running)]
     out = output()
     ranks = [0, 1, 7, 8, 2, 5, 6]
     if used:
@@ -45,10 +45,10 @@ def _cells(model: ModelEstimate, *, used: bool) -> list[str]:
         str(model.spec.trials),
         str(model.spec.epochs),
         f"{3600 * model.hours_per_epoch / model.gpus:.4g}",
-        *map(_hours, (model.gpu_hours, model.gpu_hours_patience, model.gpu_hours_stopping)),
+        *map(hour_count, (model.gpu_hours, model.gpu_hours_patience, model.gpu_hours_stopping)),
     ]
     if used:
-        cells += [_hours(model.used.gpu_hours), str(model.used.ended), str(model.used.running)]
+        cells += [hour_count(model.used.gpu_hours), str(model.used.ended), str(model.used.running)]
     return cells
 
 
@@ -57,11 +57,11 @@ def _sentences(estimate: BudgetEstimate, site_parallel: int, unit: str) -> list[
     if estimate.over:
         ended, spent = sum(model.used.ended for model in estimate.models), estimate.gpu_hours_used
         cost = "" if estimate.price is None else f", {spent * estimate.price:.2f} at {estimate.price:g} a {unit}-hour"
-        return [f"all {ended} trials have ended, after {_hours(spent)} {unit}-hours{cost}"]
+        return [f"all {ended} trials have ended, after {hour_count(spent)} {unit}-hours{cost}"]
     gpus = f"{estimate.gpus} {unit}" + ("" if estimate.gpus == 1 else "s" if unit == "GPU" else "es")
     lines = [
-        f"at most {_hours(estimate.gpu_hours)} {unit}-hours, about {_hours(estimate.gpu_hours_patience)} expected with "
-        f"patience, {_hours(estimate.gpu_hours_stopping)} with early stopping as well",
+        f"at most {hour_count(estimate.gpu_hours)} {unit}-hours, about {hour_count(estimate.gpu_hours_patience)} "
+        f"expected with patience, {hour_count(estimate.gpu_hours_stopping)} with early stopping as well",
         f"on {gpus}: at most {_time(estimate.days)}, {_time(estimate.days_patience)} with patience,"
         f" {_time(estimate.days_stopping)} with early stopping as well",
     ]
@@ -144,7 +144,3 @@ def _time(days: float) -> str:
     if days >= 1:
         return f"{days:.1f} days"
     return f"{24 * days:.1f} h" if days >= 0.1 / 24 or not days else duration(86400 * days)
-
-
-def _hours(value: float) -> str:
-    return f"{value:.1f}" if value >= 0.1 or not value else f"{value:.2g}"

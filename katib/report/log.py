@@ -29,7 +29,7 @@ from katib.report.provenance import Row
 from katib.search.axis import Axis
 from katib.table.patience import used
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, digits, markdown_text, number_or_text, short, signed, with_unit
+from katib.text import count, digits, hour_count, markdown_text, number_or_text, short, signed, with_unit
 from katib.trainer_contract import Flags
 from katib.trial import WITHOUT_RESULT
 
@@ -121,7 +121,7 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         yield (
             f"Budget planned, at most: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')},"
             f" {whole} epochs"
-            + (f", {table.budget.trials * hours * table.gpus:.1f} GPU-hours" if hours and table.gpus else "")
+            + (f", {hour_count(table.budget.trials * hours * table.gpus)} GPU-hours" if hours and table.gpus else "")
         )
     counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
     epochs = sum(row.epochs for row in table.rows)
@@ -129,7 +129,8 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
     went_on = f", {count(continued, 'continuation')}" if continued else ""
     yield (
         f"Budget used: {count(len(table.rows), 'trial')} ({counts}){went_on}, {epochs} "
-        f"epochs, {table.hours_used:.1f} {table.device}-hours" + (f"; {clause}" if (clause := used(table)) else "")
+        f"epochs, {hour_count(table.hours_used)} {table.device}-hours"
+        + (f"; {clause}" if (clause := used(table)) else "")
     )
 
 

@@ -20,7 +20,7 @@ from katib.ranges import text_of
 from katib.table.patience import used
 from katib.table.run_folder import read_json
 from katib.table.trial_table import TrialTable
-from katib.text import count, short
+from katib.text import count, hour_count, short
 from katib.trainer_contract import SUMMARY, Flags
 from katib.tree import at, items_at, text_at
 from katib.untrusted import clean
@@ -108,7 +108,7 @@ def _course(table: TrialTable, held: Iterable[Session]) -> Iterator[Row]:
         hours[row.node] = hours.get(row.node, 0.0) + row.gpu_hours
     for node, spent in hours.items():
         if spent:
-            yield "hours", f"{spent:.1f} {table.device}-hours" + (f" on {node}" if node else "")
+            yield "hours", f"{hour_count(spent)} {table.device}-hours" + (f" on {node}" if node else "")
     for one in held:
         end = (
             f"{_date(one.ended)}, {one.why or 'at its end'}"
