@@ -22,7 +22,7 @@ Image = Annotated[
 class Strict(BaseModel):
     """The base of every section: it is frozen, has no unknown keys and no infinite numbers, and converts no types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True)
 
 
 def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:

@@ -14,12 +14,9 @@ import signal
 import stat
 import subprocess
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, urlsplit
@@ -50,13 +47,6 @@ class Recipient(Protocol):
         """Delivers a message; returns what went wrong, empty where nothing did."""
 
 
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect, which would make a GET of the POST."""
-
-    def redirect_request(self, *_: object) -> None:
-        """Returns no request, so that the answer counts as an error."""
-
-
 @dataclass(frozen=True)
 class Address:
     """An address that takes a POST: of JSON {"text": …}, as Slack and Mattermost do, or else of the text, as ntfy does.
@@ -79,28 +69,14 @@ class Address:
 
     def deliver(self, text: str) -> str:
         """Posts the message."""
+        from katib.posting import post  # loads an HTTP client
+
         body, kind = text, "text/plain; charset=utf-8"
         if self.hook:
             # Neither a reason that a program printed nor a name may call a whole channel.
             plain = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
             body, kind = json.dumps({"text": plain}), "application/json"
-        request = urllib.request.Request(  # noqa: S310 - `recipient` has seen to its scheme
-            self.parts.geturl(), body.encode(), {"Content-Type": kind, "User-Agent": "sepsweep"}
-        )
-        try:
-            with urllib.request.build_opener(NoRedirect).open(request, timeout=SECONDS):
-                return ""
-        except urllib.error.HTTPError as error:
-            error.close()
-            return f"it answered {error.code}"
-        except urllib.error.URLError as error:
-            reason = error.reason
-            return "it cannot be reached" + (f" ({reason.strerror or reason})" if isinstance(reason, OSError) else "")
-        # Their texts may hold the address.
-        except TimeoutError:
-            return f"no answer within {SECONDS:.0f} s"
-        except (OSError, HTTPException, ValueError) as error:
-            return f"it cannot be reached ({type(error).__name__})"
+        return post(self.parts.geturl(), body, kind, SECONDS)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ _WORDS = {"int": "a whole number", "float": "a number", "bool": "True or False",
 class Flag(BaseModel):
     """A flag. Numbers are at least `least`, above `above` and below `below`; `expected` says so in words."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: str
     choices: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Flag(BaseModel):
 class Model(BaseModel):
     """A model: its presets, and the flags that are the fields of its config."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     presets: tuple[str, ...]
     flags: dict[str, Flag]
@@ -82,7 +82,7 @@ class Model(BaseModel):
 class Trainer(BaseModel):
     """All flags of a training, and the models."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     flags: dict[str, Flag]
     models: dict[str, Model]

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from katib.backend.base import Backend, PreparedRun, RunResult
-from katib.check.manifest import require_sound
 from katib.conclude.fixed_runs import derived
 from katib.conclude.plan import FollowUpPlan, Purpose, experiment_name, plan_of, purpose_name
 from katib.errors import ManifestError
@@ -99,6 +98,8 @@ def propose(plan: FollowUpPlan, search: Manifest, earlier: FollowUp | None = Non
 
     Raises ManifestError where its Experiment could not be run.
     """
+    from katib.check.manifest import require_sound  # loads every rule
+
     text = derived(search, plan)
     follow_up = FollowUp(plan, text, earlier.table if earlier else None)
     require_sound(text, f"the Experiment {follow_up.name}")

@@ -22,7 +22,7 @@ Purpose = Literal["confirm", "arch", "extend"]
 class Source(BaseModel):
     """A trial that a run goes on from: its run directory as pods see it, its seed, epochs and value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     trial: str
     run_dir: str
@@ -37,7 +37,7 @@ class Group(BaseModel):
     `known` holds the values of runs that have been made before, by seed; `mean` and `sd` are the search's estimate.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     configuration: dict[str, str]
     known: dict[int, float] = {}
@@ -64,7 +64,7 @@ class FollowUpPlan(BaseModel):
     `seen` holds the seeds that the search ran with, `baseline` the values to beat, by seed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     purpose: Purpose
     search: str

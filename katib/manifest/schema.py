@@ -39,7 +39,7 @@ def parse(text: str, source: str) -> tuple["Manifest", dict[str, object]]:
 class Node(BaseModel):
     """A mapping of the manifest. Its keys are camelCase; nothing is converted, so "1" is not a number."""
 
-    model_config = ConfigDict(frozen=True, strict=True, alias_generator=to_camel, extra="ignore")
+    model_config = ConfigDict(frozen=True, strict=True, alias_generator=to_camel, extra="ignore", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,8 @@
 """The words of a call: what was asked for, or one plain line with the nearest thing; never the text of a library."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -72,6 +74,15 @@ def test_the_overview_names_every_verb_and_breaks_no_word(columns: int, monkeypa
     assert sorted(listed) == sorted(files)
     assert listed[0] == "demo"
     assert page.index("-m katib demo") < page.index("\nStart\n")
+
+
+def test_what_runs_searches_is_not_loaded_to_look_at_them_or_to_print_a_help() -> None:
+    """Optuna alone takes longer to load than the rest of a verb."""
+    verbs = ", ".join(f"katib.cli.{verb}" for verb in ("results", "watch", "local", "init", "again"))
+    unwanted = {"optuna", "sqlalchemy", "kubernetes", "torch", "urllib.request"}
+    code = f"import sys, katib.backend.local.backend, {verbs}; print(*sorted({unwanted} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_help_and_version_are_what_was_asked_for() -> None:

@@ -9,7 +9,7 @@ from katib.backend.base import RunResult
 from katib.backend.local.lock import is_locked
 from katib.backend.local.own_program import is_own_program
 from katib.backend.local.prepared_run import LocalRun
-from katib.backend.local.record import MANIFEST
+from katib.backend.local.record import LOCK, MANIFEST
 from katib.backend.local.table import experiments, read_table
 from katib.errors import EngineError, FolderError
 from katib.manifest.object import Manifest
@@ -59,8 +59,6 @@ class LocalAgain:
 
     @property
     def _is_running(self) -> bool:
-        from katib.backend.local.run import LOCK  # loads Optuna
-
         return is_locked(self._folder / LOCK)
 
     @property

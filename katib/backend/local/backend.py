@@ -11,8 +11,7 @@ from katib.backend.local.again import LocalAgain, prepare_again
 from katib.backend.local.another import untrained
 from katib.backend.local.lock import holders
 from katib.backend.local.prepared_run import LocalRun
-from katib.backend.local.record import DATABASE, MANIFEST
-from katib.backend.local.run import LOCK
+from katib.backend.local.record import DATABASE, LOCK, MANIFEST
 from katib.backend.local.table import experiments, find, read_table
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
 from katib.notify import Recipient

@@ -18,7 +18,7 @@ from katib.errors import RecordError
 from katib.trial import ENDED, WITHOUT_RESULT, Identity, State, identity_from, objective_value
 from katib.untrusted import checked, clean, finite, is_name, parse_json
 
-DATABASE, MANIFEST = "study.db", "experiment.yaml"
+DATABASE, MANIFEST, LOCK = "study.db", "experiment.yaml", "engine.lock"
 LOCK_TIMEOUT = 60
 """The seconds that a write waits for a reader, such as the dashboard, and a reader for a write."""
 

@@ -20,7 +20,7 @@ from katib.backend.local.engine import Engine
 from katib.backend.local.launch import Launcher
 from katib.backend.local.lock import holders, lock, named
 from katib.backend.local.process import end_leftovers
-from katib.backend.local.record import DATABASE, MANIFEST, read
+from katib.backend.local.record import DATABASE, LOCK, MANIFEST, read
 from katib.backend.local.requeue import requeue
 from katib.backend.local.sessions import SESSIONS, session
 from katib.backend.local.store import Store
@@ -40,7 +40,6 @@ from katib.text import count
 from katib.tree import at, items_at, text_at
 from katib.trial import WITHOUT_RESULT, Identity
 
-LOCK = "engine.lock"
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 """What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
 

@@ -13,7 +13,7 @@ import pytest
 from katib import untrusted as foreign
 from katib.backend.local.backend import LocalBackend
 from katib.backend.local.process import TrialProcess
-from katib.backend.local.run import LOCK
+from katib.backend.local.record import LOCK
 from katib.backend.local.table import read_table
 from katib.conclude.confirmation import _kept
 from katib.errors import FolderError
