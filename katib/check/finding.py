@@ -9,6 +9,8 @@ from typing import Literal
 from katib.check.node import Node
 
 Severity = Literal["error", "warning"]
+LONGEST, KEPT_END = 300, 100
+"""Characters of a problem or a path that are shown; of a longer one its beginning and its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +66,17 @@ class Rule:
         return Defect(
             rule=self.name,
             severity=self.severity,
-            path=node.where,
+            path=shortened(node.where),
             line=node.line,
-            problem=problem,
+            problem=shortened(problem),
             effect=effect or self.effect,
             fix=fix or self.fix,
         )
+
+
+def shortened(text: str) -> str:
+    """Returns `text` without its middle, if it is longer than anybody reads."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - KEPT_END]} … {text[-KEPT_END:]}"
 
 
 def error(name: str, *, finds: str, effect: str, fix: str) -> Rule:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from katib.check.accepted import PATTERNS, QUALIFIED
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.manifest.gpu_hours import ANNOTATION, fault
@@ -69,7 +70,7 @@ BAD_NAMESPACE = error(
 )
 LABELS = error(
     "label",
-    finds="a label value of the Experiment that is not a valid label",
+    finds="a label value, or a key of labels or annotations, of the Experiment that is not a valid one",
     effect="the API server refuses the Experiment",
     fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
@@ -111,6 +112,10 @@ def identity(top: Node) -> Iterator[Defect]:
     for label in metadata["labels"].entries.values():
         if label.text is not None and not (LABEL.fullmatch(label.text) and len(label.text) <= LABEL_LENGTH):
             yield LABELS.at(label, f"'{label.text}' is no label value")
+    for kind in ("labels", "annotations"):
+        for key, entry in metadata[kind].entries.items():
+            if not PATTERNS[QUALIFIED].fullmatch(key):
+                yield LABELS.at(entry, f"'{key}' is not {QUALIFIED}")
     hours = metadata["annotations"][ANNOTATION]
     if hours.text is not None and fault(hours.text):
         yield BUDGET.at(hours, f"'{hours.text}' is no number of GPU-hours above 0")

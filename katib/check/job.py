@@ -11,7 +11,7 @@ from katib.check.kinds import pods
 from katib.check.node import Node, named
 from katib.check.pod import METRICS_FOLDER, pod
 from katib.check.pod_values import job_values, pod_values
-from katib.check.refused import refused
+from katib.check.refused import labels, refused
 from katib.check.structure import is_job
 from katib.check.training_job import training_job
 from katib.manifest.schema import DEFAULT_BACKOFF_LIMIT
@@ -80,6 +80,8 @@ def job(top: Node) -> Iterator[Defect]:
     if is_batch:
         yield from _job_spec(trial)
         yield from job_values(trial["spec"])
+        yield from labels(trial["metadata"]["labels"], values=True)
+        yield from labels(trial["metadata"]["annotations"], values=False)
         yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=stopping)
     yield from training_job(trial, template["primaryContainerName"])
     kind = collector_kind(top)
@@ -87,12 +89,12 @@ def job(top: Node) -> Iterator[Defect]:
         # The pod is the runtime's, but Katib rewrites the command that is given here, as in a Job.
         yield from command(trial["spec"]["trainer"], kind)
         yield from values(trial["spec"]["trainer"], spec)
-    name, labels = template["primaryContainerName"], template["primaryPodLabels"].entries
+    name, wanted = template["primaryContainerName"], template["primaryPodLabels"].entries
     for pod_template, is_primary in pods(trial, template["primaryPodLabels"]):
         yield from refused(pod_template)
         yield from pod_values(pod_template)
         own = pod_template["metadata"]["labels"]
-        for key, label in labels.items():
+        for key, label in wanted.items():
             if is_batch and own[key].text != label.text:
                 yield POD_LABELS.at(label, f"the pod has no label {key}={label.text}")
         if not is_primary:

@@ -1,7 +1,9 @@
 """Applies all rules to a manifest: structure first, then each part, and last what the trainer itself would refuse."""
 
+from collections.abc import Iterator
 from itertools import islice
 
+from katib.check.accepted import VALUE
 from katib.check.algorithms import algorithms
 from katib.check.collector import collector
 from katib.check.expected import expected
@@ -57,7 +59,7 @@ def check_text(text: str, source: str) -> list[Defect]:
             template,
             job,
         ):
-            defects = rules(top)
+            defects = _untold(rules(top), {defect.path for defect in findings})
             findings += islice(defects, MOST_FINDINGS)
             findings += [MORE.at(top, f"has more than {MOST_FINDINGS} of them") for _ in islice(defects, 1)]
         # A defect that another rule reports at the same place is the more likely cause.
@@ -65,6 +67,11 @@ def check_text(text: str, source: str) -> list[Defect]:
         own = (defect for defect in training(top) if defect.path not in places)
         findings += islice(own, MOST_FINDINGS)
     return sorted(findings, key=lambda defect: (defect.line, defect.severity, defect.path))
+
+
+def _untold(defects: Iterator[Defect], told: set[str]) -> Iterator[Defect]:
+    """Yields `defects` but for values at a place that was `told` already: the structure has reported what is wrong."""
+    return (defect for defect in defects if defect.rule != VALUE.name or defect.path not in told)
 
 
 def require_sound(text: str, source: str, command: str | None = None) -> None:

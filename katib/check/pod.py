@@ -150,7 +150,7 @@ def _volumes(node: Node, primary: Node, folder: str | None) -> Iterator[Defect]:
         volumes.add(name.text or "")
     for container in node["containers"].items + node["initContainers"].items:
         paths: set[str] = set()
-        for mount in container["volumeMounts"].items:
+        for mount in container["volumeMounts"].items + container["volumeDevices"].items:
             name, path = mount["name"], mount["mountPath"]
             if name.text and name.text not in volumes:
                 hint = nearest(name.text, volumes) if volumes else "the pod has no volumes"

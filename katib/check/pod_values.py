@@ -1,133 +1,293 @@
-"""Checks single values of a trial's pod and Job as the API server does (pkg/apis/core and batch/validation)."""
+"""Checks values of a trial's pod and Job that depend on others, as the API server does (pkg/apis/core and batch)."""
 
 import re
 from collections.abc import Iterator
 
-from katib.check.finding import Defect, error
+from katib.check.accepted import (
+    CONTAINER,
+    DATA_KEY,
+    HANDLED,
+    JOB,
+    LABEL_VALUE,
+    OPERATORS,
+    PATTERNS,
+    POD,
+    POD_TERMS,
+    PREFERRED,
+    PROBES,
+    QUALIFIED,
+    REQUIRED,
+    VALUE,
+    accepted,
+    places,
+)
+from katib.check.finding import Defect
 from katib.check.node import Node
 from katib.check.quantity import value_of
+from katib.check.refused import labels
 from katib.errors import nearest
 
-VALUE = error(
-    "pod-value",
-    finds="a value that Kubernetes' validation refuses: a port, uid or size out of range, a path with ':' or '..',"
-    " the name of a variable, a probe or hook without exactly one handler, a word that it does not have, a rule of"
-    " podFailurePolicy",
-    effect="the API server refuses the pod or Job of each trial; the trial stays Running forever",
-    fix="correct the value",
-)
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-PROBES, HOOKS = ("livenessProbe", "readinessProbe", "startupProbe"), ("postStart", "preStop")
+SOURCES = ("configMap", "secret", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
 VARIABLE = re.compile(r"[\x20-\x3c\x3e-\x7e]+")
 """Printable ASCII without an equals sign."""
-SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-HOST_PATHS = (
-    "",
-    "DirectoryOrCreate",
-    "Directory",
-    "FileOrCreate",
-    "File",
-    "Socket",
-    "CharDevice",
-    "BlockDevice",
+FIELDS = (
+    *(f"metadata.{key}" for key in ("name", "namespace", "uid")),
+    *(f"status.{key}" for key in ("hostIP", "hostIPs", "podIP", "podIPs")),
+    *(f"spec.{key}" for key in ("nodeName", "serviceAccountName")),
 )
-ACTIONS = ("FailJob", "FailIndex", "Ignore", "Count")
-SECCOMP = ("RuntimeDefault", "Unconfined", "Localhost")
-IDS = ("runAsUser", "runAsGroup", "fsGroup")
-OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
-FIELDS = re.compile(
-    r"metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\[.+\])|status\.(hostIPs?|podIPs?)"
-    r"|spec\.(nodeName|serviceAccountName)"
-)
+FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
+ONE_OF_MANY = re.compile(r"metadata\.(?:labels|annotations)\['([^']*)'\]")
+AMOUNTS = tuple(f"{side}.{name}" for side in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage"))
+DEFAULT_GRACE = 30
+MOST_RULES, MOST_NAMESERVERS = 20, 3
 
 
 def pod_values(template: Node) -> Iterator[Defect]:
     """Yields the refused values of a trial's pod template."""
     spec = template["spec"]
-    yield from _ids(spec["securityContext"])
-    if (spec["terminationGracePeriodSeconds"].integer or 0) < 0:
-        yield VALUE.at(spec["terminationGracePeriodSeconds"], "is below 0")
-    account = spec["serviceAccountName"]
-    if account.text and not SUBDOMAIN.fullmatch(account.text):
-        yield VALUE.at(account, f"'{account.text}' is not a name of this kind")
+    yield from accepted(spec, POD)
+    yield from _profiles(spec["securityContext"])
     for volume in spec["volumes"].items:
-        path, size = volume["hostPath"]["path"], volume["emptyDir"]["sizeLimit"]
-        if ".." in (path.text or "").split("/"):
-            yield VALUE.at(path, "holds '..'")
-        yield from _word(volume["hostPath"]["type"], HOST_PATHS)
-        if (value_of(size.text or "") or 0) < 0:
-            yield VALUE.at(size, "is below 0")
-    required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    for term in required["nodeSelectorTerms"].items:
-        for expression in term["matchExpressions"].items:
-            yield from _word(expression["operator"], OPERATORS)
-    for container in spec["containers"].items + spec["initContainers"].items:
-        yield from _container(container)
+        yield from _volume(volume)
+    for path in (f"{REQUIRED}.matchExpressions[]", f"{PREFERRED}.preference.matchExpressions[]"):
+        for expression in places(spec, path):
+            yield from _expression(expression, OPERATORS)
+    for expression in places(spec, f"{REQUIRED}.matchFields[]"):
+        if expression["key"].text != "metadata.name" or len(expression["values"].items) != 1:
+            yield VALUE.at(expression, "is not one value of metadata.name", fix="use matchExpressions for labels")
+    for owner in (*POD_TERMS, "topologySpreadConstraints[]"):
+        for selected in places(spec, f"{owner}.labelSelector.matchLabels"):
+            yield from labels(selected, values=True)
+        for expression in places(spec, f"{owner}.labelSelector.matchExpressions[]"):
+            yield from _expression(expression, OPERATORS[:4])
+    nameservers = spec["dnsConfig"]["nameservers"]
+    if spec["dnsPolicy"].text == "None" and nameservers.empty:
+        yield VALUE.at(nameservers, "is missing, which dnsPolicy None needs", fix="add a nameserver")
+    elif len(nameservers.items) > MOST_NAMESERVERS:
+        yield VALUE.at(nameservers, f"has {len(nameservers.items)} items", fix=f"keep {MOST_NAMESERVERS}")
+    for spread in spec["topologySpreadConstraints"].items:
+        if not spread["minDomains"].missing and spread["whenUnsatisfiable"].text == "ScheduleAnyway":
+            yield VALUE.at(
+                spread["minDomains"], "stands beside ScheduleAnyway", fix="remove it, or write DoNotSchedule"
+            )
+    yield from _claims(spec)
+    yield from _containers(spec)
 
 
 def job_values(job: Node) -> Iterator[Defect]:
     """Yields the refused values of a batch/v1 Job's spec."""
-    if job["completionMode"].text == "Indexed" and job["completions"].missing:
+    yield from accepted(job, JOB)
+    indexed, per_index = job["completionMode"].text == "Indexed", job["backoffLimitPerIndex"]
+    if indexed and job["completions"].missing:
         yield VALUE.at(job["completions"], "is missing, which Indexed needs")
+    for key in ("backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"):
+        if not indexed and not job[key].missing:
+            yield VALUE.at(job[key], "needs completionMode Indexed", fix="remove it, or write that mode")
+    if not job["maxFailedIndexes"].missing and per_index.missing:
+        yield VALUE.at(per_index, "is missing, which maxFailedIndexes needs")
+    manual = job["manualSelector"].value is True
+    if manual == job["selector"].missing:
+        problem = "is missing, which manualSelector needs" if manual else "stands without manualSelector: true"
+        yield VALUE.at(job["selector"], problem, fix="remove both; Kubernetes selects a Job's pods itself")
+    policy, replacement = job["podFailurePolicy"], job["podReplacementPolicy"]
+    if not policy.missing and replacement.text == "TerminatingOrFailed":
+        yield VALUE.at(replacement, "stands beside podFailurePolicy, which needs Failed", fix="write Failed")
+    if len(policy["rules"].items) > MOST_RULES:
+        yield VALUE.at(policy["rules"], f"has {len(policy['rules'].items)} items", fix=f"keep {MOST_RULES}")
     pod = job["template"]["spec"]
     names = [item["name"].text for item in pod["containers"].items + pod["initContainers"].items]
-    for rule in job["podFailurePolicy"]["rules"].items:
-        yield from _word(rule["action"], ACTIONS)
-        codes, conditions = rule["onExitCodes"], rule["onPodConditions"]
-        if codes.empty == conditions.empty:
-            yield VALUE.at(rule, "needs one of onExitCodes and onPodConditions")
-        if codes["operator"].text == "In" and any(value.integer == 0 for value in codes["values"].items):
-            yield VALUE.at(codes["values"], "holds 0, which is no failure")
-        name = codes["containerName"]
-        if name.text and names and name.text not in names:
-            yield VALUE.at(name, f"no container '{name.text}'")
+    for rule in policy["rules"].items:
+        yield from _failure_rule(rule, [name for name in names if name], per_index=not per_index.missing)
 
 
-def _container(node: Node) -> Iterator[Defect]:
-    yield from _ids(node["securityContext"])
+def _failure_rule(rule: Node, names: list[str], *, per_index: bool) -> Iterator[Defect]:
+    codes, conditions = rule["onExitCodes"], rule["onPodConditions"]
+    if codes.empty == conditions.empty:
+        yield VALUE.at(rule, "needs one of onExitCodes and onPodConditions")
+    if rule["action"].text == "FailIndex" and not per_index:
+        yield VALUE.at(rule["action"], "is FailIndex, which needs backoffLimitPerIndex")
+    listed = [code for value in codes["values"].items if (code := value.integer) is not None]
+    if codes["operator"].text == "In" and 0 in listed:
+        yield VALUE.at(codes["values"], "holds 0, which is no failure")
+    if listed != sorted(set(listed)):
+        yield VALUE.at(codes["values"], "is not in ascending order, each code once", fix=f"write {sorted(set(listed))}")
+    name = codes["containerName"]
+    if name.text and names and name.text not in names:
+        yield VALUE.at(name, f"no container '{name.text}': {nearest(name.text, names)}")
+
+
+def _containers(spec: Node) -> Iterator[Defect]:
+    grace = spec["terminationGracePeriodSeconds"].integer
+    host_ports: set[tuple[object, ...]] = set()
+    on_host = spec["hostNetwork"].value is True
+    for container in spec["containers"].items:
+        yield from _container(container, DEFAULT_GRACE if grace is None else grace)
+        if not container["restartPolicy"].missing:
+            yield VALUE.at(container["restartPolicy"], "belongs to init containers", fix="remove it")
+        for port in container["ports"].items:
+            place, own = port["hostPort"], port["containerPort"].integer
+            taken = (port["protocol"].text or "TCP", port["hostIP"].text or "", place.integer)
+            if place.integer and taken in host_ports:
+                yield VALUE.at(place, f"{place.integer} stands here a second time")
+            if place.integer and on_host and place.integer != own:
+                yield VALUE.at(place, f"is {place.integer}, and with hostNetwork it is containerPort")
+            host_ports.add(taken)
+    for container in spec["initContainers"].items:
+        yield from _container(container, DEFAULT_GRACE if grace is None else grace)
+        restart = container["restartPolicy"]
+        if restart.text and restart.text != "Always":
+            yield VALUE.at(restart, f"'{restart.text}': {nearest(restart.text, ['Always'])}", fix="remove it")
+        if isinstance(container.value, dict) and container["image"].empty:
+            yield VALUE.at(container["image"], "is missing", fix="add it")
+        for key in (*PROBES, "lifecycle"):
+            if restart.text != "Always" and not container[key].missing:
+                yield VALUE.at(container[key], "belongs to containers that run on, and this one prepares", fix="remove")
+
+
+def _container(node: Node, grace: int) -> Iterator[Defect]:
+    yield from accepted(node, CONTAINER)
     context, image = node["securityContext"], node["image"]
-    if context["privileged"].value is True and context["allowPrivilegeEscalation"].value is False:
-        yield VALUE.at(context["allowPrivilegeEscalation"], "is false, beside privileged: true")
+    yield from _profiles(context)
+    escalation = context["allowPrivilegeEscalation"]
+    if escalation.value is False and context["privileged"].value is True:
+        yield VALUE.at(escalation, "is false, beside privileged: true")
+    if escalation.value is False and any(cap.text == "CAP_SYS_ADMIN" for cap in context["capabilities"]["add"].items):
+        yield VALUE.at(escalation, "is false, beside CAP_SYS_ADMIN")
     if image.text and image.text != image.text.strip():
         yield VALUE.at(image, "begins or ends with a blank")
     names: set[str] = set()
     for port in node["ports"].items:
-        number, name = port["containerPort"].integer, port["name"].text
-        if number is not None and not 1 <= number <= 65535:
-            yield VALUE.at(port["containerPort"], f"is {number}, not 1 to 65535")
-        yield from _word(port["protocol"], ("TCP", "UDP", "SCTP"))
+        name = port["name"].text
         if name and name in names:
             yield VALUE.at(port["name"], f"'{name}' stands here a second time")
         names.add(name or "")
+    yield from _environment(node)
+    privileged = context["privileged"].value is True
+    for mount in node["volumeMounts"].items:
+        yield from _mount(mount, privileged=privileged)
+    for path in HANDLED:
+        for handler in places(node, path):
+            yield from _handler(handler, grace)
+    late = node["readinessProbe"]["terminationGracePeriodSeconds"]
+    if not late.missing:
+        yield VALUE.at(late, "belongs to the other probes", fix="remove it")
+
+
+def _handler(node: Node, grace: int) -> Iterator[Defect]:
+    if node.value is not None and len(set(HANDLERS) & node.entries.keys()) != 1:
+        yield VALUE.at(node, f"needs one of {', '.join(HANDLERS)}")
+    seconds = node["sleep"]["seconds"]
+    if seconds.integer is not None and not 0 <= seconds.integer <= grace:
+        fix = f"write at most {grace}, or raise terminationGracePeriodSeconds"
+        yield VALUE.at(seconds, f"is {seconds.integer}, and the pod has {grace} s to end", fix=fix)
+
+
+def _environment(node: Node) -> Iterator[Defect]:
     for variable in node["env"].items:
-        name_, field = variable["name"], variable["valueFrom"]["fieldRef"]["fieldPath"]
-        if name_.text is not None and not VARIABLE.fullmatch(name_.text):
-            yield VALUE.at(name_, f"'{name_.text}' is not the name of a variable")
-        if field.text and not FIELDS.fullmatch(field.text):
-            yield VALUE.at(field, f"'{field.text}' is no field of a pod that a variable can have")
+        name, source = variable["name"], variable["valueFrom"]
+        field, amount = source["fieldRef"]["fieldPath"], source["resourceFieldRef"]["resource"]
+        if name.text and not VARIABLE.fullmatch(name.text):
+            yield VALUE.at(name, f"'{name.text}' is not the name of a variable")
+        if isinstance(source.value, dict) and not source.value:
+            yield VALUE.at(source, "is empty", fix="add secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef")
+        yield from _field(field, FIELDS)
+        if amount.text and amount.text not in AMOUNTS and ".hugepages-" not in amount.text:
+            yield VALUE.at(amount, f"'{amount.text}': {nearest(amount.text, AMOUNTS)}")
     for source in node["envFrom"].items:
         if len({"configMapRef", "secretRef"} & source.entries.keys()) != 1:
             yield VALUE.at(source, "needs one of configMapRef and secretRef")
-    for mount in node["volumeMounts"].items:
-        if ":" in (mount["mountPath"].text or ""):
-            yield VALUE.at(mount["mountPath"], "holds ':'")
-        for key in ("subPath", "subPathExpr"):
-            path = mount[key].text or ""
-            if path.startswith("/") or ".." in path.split("/"):
-                yield VALUE.at(mount[key], f"'{path}' is not a path below the volume")
-    handled = [node[key] for key in PROBES] + [node["lifecycle"][key] for key in HOOKS]
-    for handler in handled:
-        if handler.value is not None and len(set(HANDLERS) & handler.entries.keys()) != 1:
-            yield VALUE.at(handler, f"needs one of {', '.join(HANDLERS)}")
+        prefix = source["prefix"]
+        if prefix.text and not VARIABLE.fullmatch(prefix.text):
+            yield VALUE.at(prefix, f"'{prefix.text}' is not the beginning of a variable's name")
 
 
-def _ids(context: Node) -> Iterator[Defect]:
-    for key in IDS:
-        if (context[key].integer or 0) < 0:
-            yield VALUE.at(context[key], "is below 0")
-    yield from _word(context["seccompProfile"]["type"], SECCOMP)
+def _field(node: Node, fields: tuple[str, ...]) -> Iterator[Defect]:
+    """Yields a defect if a fieldPath names no field of a pod."""
+    indexed = ONE_OF_MANY.fullmatch(node.text or "")
+    if node.text and node.text not in fields and not (indexed and PATTERNS[QUALIFIED].fullmatch(indexed[1])):
+        options = (*fields, "metadata.labels['<key>']", "metadata.annotations['<key>']")
+        yield VALUE.at(node, f"'{node.text}' is no field of a pod: {nearest(node.text, options)}")
 
 
-def _word(node: Node, words: tuple[str, ...]) -> Iterator[Defect]:
-    if node.text and node.text not in words:
-        yield VALUE.at(node, f"'{node.text}': {nearest(node.text, words)}")
+def _mount(node: Node, *, privileged: bool) -> Iterator[Defect]:
+    if ":" in (node["mountPath"].text or ""):
+        yield VALUE.at(node["mountPath"], "holds ':'")
+    if node["subPath"].text and node["subPathExpr"].text:
+        yield VALUE.at(node["subPathExpr"], "stands beside subPath", fix="keep one of the two")
+    for key in ("subPath", "subPathExpr"):
+        yield from _below(node[key])
+    propagation, recursive = node["mountPropagation"], node["recursiveReadOnly"]
+    if propagation.text == "Bidirectional" and not privileged:
+        yield VALUE.at(propagation, "is Bidirectional, in a container that is not privileged")
+    if recursive.text in ("Enabled", "IfPossible") and node["readOnly"].value is not True:
+        yield VALUE.at(recursive, f"is {recursive.text}, without readOnly: true")
+
+
+def _below(node: Node) -> Iterator[Defect]:
+    path = node.text or ""
+    if path.startswith("/") or ".." in path.split("/"):
+        yield VALUE.at(node, f"'{path}' is not a path below the volume")
+
+
+def _volume(node: Node) -> Iterator[Defect]:
+    path, size, remote = node["hostPath"]["path"], node["emptyDir"]["sizeLimit"], node["nfs"]["path"]
+    if ".." in (path.text or "").split("/"):
+        yield VALUE.at(path, "holds '..'")
+    if (value_of(size.text or "") or 0) < 0:
+        yield VALUE.at(size, "is below 0")
+    if remote.text and not remote.text.startswith("/"):
+        yield VALUE.at(remote, f"'{remote.text}' is not absolute")
+    for source in node["projected"]["sources"].items:
+        if len(set(SOURCES) & source.entries.keys()) != 1:
+            yield VALUE.at(source, f"needs one of {', '.join(SOURCES[:4])}")
+    inner = [node, *node["projected"]["sources"].items]
+    for item in [item for owner in inner for key in SOURCES[:3] for item in owner[key]["items"].items]:
+        yield from _below(item["path"])
+        if item["key"].text and not PATTERNS[DATA_KEY].fullmatch(item["key"].text):
+            yield VALUE.at(item["key"], f"'{item['key'].text}' is not {DATA_KEY}")
+    for item in [item for owner in inner for item in owner["downwardAPI"]["items"].items]:
+        yield from _field(item["fieldRef"]["fieldPath"], FILE_FIELDS)
+        if item["fieldRef"].missing == item["resourceFieldRef"].missing:
+            yield VALUE.at(item, "needs one of fieldRef and resourceFieldRef")
+
+
+def _profiles(context: Node) -> Iterator[Defect]:
+    for profile in (context["seccompProfile"], context["appArmorProfile"]):
+        local = profile["localhostProfile"]
+        if profile["type"].text == "Localhost" and local.empty:
+            yield VALUE.at(local, "is missing, which Localhost needs", fix="add it, or write RuntimeDefault")
+        elif profile["type"].text != "Localhost" and not local.missing:
+            yield VALUE.at(local, "stands without type Localhost", fix="remove it")
+
+
+def _expression(node: Node, operators: tuple[str, ...]) -> Iterator[Defect]:
+    """Yields the defects of one expression that selects nodes or pods by a label."""
+    key, operator, values = node["key"], node["operator"], node["values"]
+    if operator.text and operator.text not in operators:
+        yield VALUE.at(operator, f"'{operator.text}': {nearest(operator.text, operators)}")
+    if operator.text in ("In", "NotIn") and values.empty:
+        yield VALUE.at(values, f"is missing, which {operator.text} needs")
+    elif operator.text in ("Exists", "DoesNotExist") and not values.empty:
+        yield VALUE.at(values, f"stands beside {operator.text}", fix="remove it")
+    elif operator.text in ("Gt", "Lt") and len(values.items) != 1:
+        yield VALUE.at(values, f"has {len(values.items)} items, and {operator.text} needs one number")
+    if key.text and not PATTERNS[QUALIFIED].fullmatch(key.text):
+        yield VALUE.at(key, f"'{key.text}' is not {QUALIFIED}")
+    for value in values.items:
+        if value.text and not PATTERNS[LABEL_VALUE].fullmatch(value.text):
+            yield VALUE.at(value, f"'{value.text}' is not {LABEL_VALUE}")
+
+
+def _claims(spec: Node) -> Iterator[Defect]:
+    """Yields the defects of resource claims, and of containers that use one that the pod does not have."""
+    names = [claim["name"].text or "" for claim in spec["resourceClaims"].items]
+    for claim in spec["resourceClaims"].items:
+        if claim["resourceClaimName"].missing == claim["resourceClaimTemplateName"].missing:
+            yield VALUE.at(claim, "needs one of resourceClaimName and resourceClaimTemplateName")
+    for container in spec["containers"].items + spec["initContainers"].items:
+        for used in container["resources"]["claims"].items:
+            name = used["name"]
+            if name.text and name.text not in names:
+                hint = nearest(name.text, names) if names else "the pod has no resourceClaims"
+                yield VALUE.at(name, f"no claim '{name.text}': {hint}")

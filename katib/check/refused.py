@@ -19,6 +19,9 @@ PULL, EFFECTS = ("Always", "IfNotPresent", "Never"), ("NoSchedule", "PreferNoSch
 OPERATORS = ("Exists", "Equal")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 MESSAGES, MEDIA = ("File", "FallbackToLogsOnError"), ("", "Memory", "HugePages")
+HUGE_PAGES = "hugepages-"
+OF_QUOTAS = "requests."
+"""The beginning of a name that a quota has, and no device."""
 
 NAME = error(
     "pod-name",
@@ -29,7 +32,7 @@ NAME = error(
 )
 LABELS = error(
     "pod-label",
-    finds="a label of the pod, or a key of its labels, annotations or nodeSelector, that is no valid one",
+    finds="a label of the pod or Job, or a key of its labels, annotations or nodeSelector, that is no valid one",
     effect=REFUSED,
     fix="use at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
 )
@@ -58,9 +61,9 @@ CLASH = error(
 def refused(template: Node) -> Iterator[Defect]:
     """Yields what the API server refuses in a trial's pod template, whatever the trial's kind."""
     spec, metadata = template["spec"], template["metadata"]
-    yield from _labels(metadata["labels"], values=True)
-    yield from _labels(metadata["annotations"], values=False)
-    yield from _labels(spec["nodeSelector"], values=True)
+    yield from labels(metadata["labels"], values=True)
+    yield from labels(metadata["annotations"], values=False)
+    yield from labels(spec["nodeSelector"], values=True)
     yield from _word(spec["dnsPolicy"], DNS_POLICIES)
     mains = {item["name"].text for item in spec["containers"].items}
     seen: set[str] = set()
@@ -77,13 +80,15 @@ def refused(template: Node) -> Iterator[Defect]:
         yield from _environment(container["env"])
     for volume in spec["volumes"].items:
         yield from _name(volume["name"])
-        yield from _word(volume["emptyDir"]["medium"], MEDIA)
+        medium = volume["emptyDir"]["medium"]
+        yield from _word(medium, MEDIA if not (medium.text or "").startswith("HugePages-") else (medium.text or "",))
         yield from _one(volume, [key for key in volume.entries if key != "name"], "sources")
     for toleration in spec["tolerations"].items:
         yield from _toleration(toleration)
 
 
-def _labels(node: Node, *, values: bool) -> Iterator[Defect]:
+def labels(node: Node, *, values: bool) -> Iterator[Defect]:
+    """Yields the keys, and with `values` the values, that no label can have."""
     for key, entry in node.entries.items():
         if not QUALIFIED.fullmatch(key) or len(key.rpartition("/")[2]) > LABEL_LENGTH:
             yield LABELS.at(entry, f"'{key}' is no key of a {'label' if values else 'annotation'}")
@@ -110,7 +115,8 @@ def _resources(node: Node) -> Iterator[Defect]:
     limits, requests = node["limits"].entries, node["requests"].entries
     for side in (limits, requests):
         for name, amount in side.items():
-            if "/" not in name and name not in NATIVE and not name.startswith("hugepages-"):
+            native = "/" not in name and (name in NATIVE or name.startswith(HUGE_PAGES))
+            if not native and ("/" not in name or name.startswith(OF_QUOTAS) or not QUALIFIED.fullmatch(name)):
                 yield AMOUNT.at(amount, f"no resource '{name}': {nearest(name, (*NATIVE, GPU_RESOURCE))}")
                 continue
             value = _worth(amount)
@@ -118,10 +124,14 @@ def _resources(node: Node) -> Iterator[Defect]:
                 yield AMOUNT.at(amount, f"is {amount.value}, of {name}")
     for name, amount in requests.items():
         wanted, most = _worth(amount), _worth(limits[name]) if name in limits else None
-        if "/" in name and name not in limits:
+        whole = "/" in name or name.startswith(HUGE_PAGES)
+        if whole and name not in limits:
             yield AMOUNT.at(amount, f"{name} stands in requests alone")
-        elif wanted is not None and most is not None and (wanted > most or ("/" in name and wanted != most)):
+        elif wanted is not None and most is not None and (wanted > most or (whole and wanted != most)):
             yield AMOUNT.at(amount, f"is {amount.value}, and the limit is {limits[name].value}")
+    names = {*limits, *requests}
+    if any(name.startswith(HUGE_PAGES) for name in names) and not {"cpu", "memory"} & names:
+        yield AMOUNT.at(node, "has huge pages without cpu or memory", fix="add memory to the limits")
 
 
 def _worth(node: Node) -> Fraction | None:

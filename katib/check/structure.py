@@ -87,6 +87,8 @@ INT64 = """
 activeDeadlineSeconds runAsUser runAsGroup fsGroup supplementalGroups terminationGracePeriodSeconds tolerationSeconds
 seconds expirationSeconds generation observedGeneration deletionGracePeriodSeconds
 """
+DEFAULTED = {"OnPodCondition.status"}
+"""Keys that Kubernetes' schema requires, and the API server fills in."""
 INT32_MAX = 2**31 - 1
 """The limit of all other whole numbers."""
 TEXTS = {
@@ -151,7 +153,7 @@ def _mapping(node: Node, name: str, *, in_job: bool) -> Iterator[Defect]:
                 effect=JOB_EFFECT if in_job else None,
             )
     for key, field in fields.items():
-        if field.required and node[key].missing:
+        if field.required and node[key].missing and field.key(key) not in DEFAULTED:
             yield MISSING.at(node[key], "is missing")
 
 
