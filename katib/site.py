@@ -192,6 +192,9 @@ class Site(Strict):
 
     @model_validator(mode="after")
     def _free_names(self) -> Self:
+        for name in self.trackers or ():
+            if (self.trackers or []).count(name) > 1:
+                raise ValueError(f"trackers: {name} is there twice; remove one of the two")
         if self.trackers and "wandb" in self.trackers and self.wandb is None:
             raise ValueError("trackers: wandb has no project; add wandb: {project, secret}, or leave it out")
         taken = OWN_VARIABLES + (TRACKED_VARIABLES if self.wandb else ())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -86,6 +86,11 @@ class Spec(Strict):
         return (self.metric.name, self.metric.direction) if self.metric else (METRIC, "maximize")
 
     @property
+    def data(self) -> dict[str, Any]:
+        """The keys with their values, as a file may have them: one without stages does not have that key."""
+        return self.model_dump(exclude=None if self.stages else {"stages"})
+
+    @property
     def stop_settings(self) -> Mapping[str, str]:
         """The settings of the stop rule as a manifest has them, with those that promote takes from the spec."""
         given = self.early_stopping.given
@@ -137,7 +142,7 @@ class Spec(Strict):
 
     def _require_stages(self) -> None:
         """Raises ValueError for stages that do not grow, or whose later ones could not learn from the earlier."""
-        if not self.stages:
+        if "stages" not in self.model_fields_set:
             return
         require_ascending(self.stages)
         if self.command is not None:
@@ -214,7 +219,7 @@ def stage_of(spec: Spec, number: int, carried: Sequence[Mapping[str, Value]] = (
     if number > 1:
         settings[WARM_START] = stage_name(spec.name, number - 1)
     trials = stage.trials or spec.trials
-    data = spec.model_dump() | {"name": name, "stages": [], "fixed": fixed, "trials": trials}
+    data = spec.model_dump(exclude={"stages"}) | {"name": name, "fixed": fixed, "trials": trials}
     data["hours_per_run"] = stage.hours_per_run or spec.hours_per_run
     if stage.train_limit != "all":
         # It was trained on the whole corpus.

@@ -51,6 +51,8 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     for name, searched in spec.search.items():
         if found := _unknown(spec, name) or _outside(name, searched, spec, given_flags):
             yield f"{where} search.{name}: {found}"
+        if found := trainer().idle(flag_of(name), given_flags):
+            yield f"{where} search.{name}: {found}; remove it from search"
     yield from _phase(spec)
 
 

@@ -101,8 +101,9 @@ class Stage(Strict):
 def require_ascending(stages: Sequence[Stage]) -> None:
     """Raises ValueError unless there are two stages or more, and each has more mixtures than the one before."""
     sizes = [math.inf if stage.train_limit == "all" else stage.train_limit for stage in stages]
-    if len(sizes) == 1:
-        raise ValueError("stages: there is one only; name two or more, or write fixed: {train_limit: …} instead")
+    if len(sizes) < 2:
+        have = "one only" if sizes else "none"
+        raise ValueError(f"stages: there is {have}; name two or more, or write fixed: {{train_limit: …}} instead")
     for number, (before, size) in enumerate(pairwise(sizes), 2):
         if size <= before:
             raise ValueError(

@@ -47,6 +47,8 @@ class Flag(BaseModel):
     """The flag whose value this one's may not exceed."""
     at_most_with: tuple[str, str] | None = None
     """The flag and its word with which alone that is so."""
+    only_with: tuple[str, str, str] | None = None
+    """The flag and its word with which alone this one has an effect, and the word of that flag by default."""
     asks: dict[str, str] = {}
     """The flag that must be given, too, for each word that needs one."""
     divides: str = ""
@@ -148,7 +150,16 @@ class Trainer(BaseModel):
             of = [one] if one else self.models.values()
             presets = dict.fromkeys(preset for one in of for preset in one.presets)
             known = Flag(type="str", choices=tuple(presets))
-        return next(filter(None, map(known.problem, values)), "")
+        twice = next((f"'{text}' is there twice" for text in values if values.count(text) > 1), "")
+        return next(filter(None, map(known.problem, values)), twice)
+
+    def idle(self, flag: str, given: Mapping[str, Sequence[str]]) -> str:
+        """Returns with which word of another flag alone `flag` does anything, if that has another; `given` as below."""
+        if (known := self.flags.get(flag)) is None or known.only_with is None:
+            return ""
+        other, word, usual = known.only_with
+        words = given.get(other, (usual,))
+        return "" if word in words else f"has no effect with {other} {' or '.join(words)}, only with {word}"
 
     def excess(self, flag: str, given: Mapping[str, Sequence[str]]) -> str:
         """Returns how the value of `flag` does not fit that of the flag that limits it; empty if it does.

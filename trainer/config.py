@@ -92,9 +92,6 @@ class Training(Recipe, Architecture):
 
     def __post_init__(self) -> None:
         check(self)
-        for name in ("validation_variants", "validate"):
-            if getattr(self, name) == ():
-                raise ConfigError(f"{flag(name)}: is empty, expected at least one variant")
         if self.scheduler == "cosine" and self.cosine_epochs is None:
             raise ConfigError("--scheduler cosine: give --cosine-epochs, after which the learning rate is zero")
 

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainer.config import Run, Training
-from trainer.limits import ASKS, AT_MOST, CHOICES, DIVIDES, LIMITS, flag
+from trainer.limits import ASKS, AT_MOST, CHOICES, DIVIDES, LIMITS, ONLY_WITH, flag
 from trainer.models import MODELS, find
 
 
@@ -58,13 +58,21 @@ def _described(field: "Field[Any]", hint: Any) -> dict[str, object]:
         if field.name == "epochs":
             row |= {"at_most": flag(needed), "at_most_with": [flag(name), word]}
     if field.name in DIVIDES:
-        other = next(other for other in fields(Training) if other.name == DIVIDES[field.name])
+        other = _setting(DIVIDES[field.name])
         row |= {"divides": flag(other.name), "whole": other.default}
+    if field.name in ONLY_WITH:
+        name, word = ONLY_WITH[field.name]
+        row["only_with"] = [flag(name), word, _setting(name).default]
     if optional:
         row["optional"] = True
     if field.default is MISSING:
         row["required"] = True
     return {"type": "str" if kind is Path else kind.__name__, **row}
+
+
+def _setting(name: str) -> "Field[Any]":
+    """Returns the field of Training of this name."""
+    return next(field for field in fields(Training) if field.name == name)
 
 
 def _limits(name: str) -> dict[str, object]:

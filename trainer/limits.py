@@ -81,6 +81,15 @@ AT_MOST: Mapping[str, str] = MappingProxyType({"hopeless": "epochs"})
 ASKS: Mapping[str, tuple[str, str]] = MappingProxyType({"scheduler": ("cosine", "cosine_epochs")})
 """Fields of which a word needs another field, which `epochs` may not exceed then."""
 
+ONLY_WITH: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "lr_factor": ("scheduler", "plateau"),
+        "lr_patience": ("scheduler", "plateau"),
+        "cosine_epochs": ("scheduler", "cosine"),
+    }
+)
+"""Fields that have an effect with one word of another field alone."""
+
 DIVIDES: Mapping[str, str] = MappingProxyType({"gpus": "batch_size"})
 """Fields that must divide another field."""
 
@@ -110,6 +119,8 @@ def check(config: "DataclassInstance") -> None:
         if most is not None and value is not None and value > getattr(config, most):
             limit = f"the {getattr(config, most)} of {flag(most)}"
             raise ConfigError(f"{flag(field.name)}: {value} does not fit, expected at most {limit}")
+        if value == ():
+            raise ConfigError(f"{flag(field.name)}: is empty, expected one or more of {', '.join(CHOICES[field.name])}")
         for word in value if isinstance(value, tuple) else (value,):
             if field.name in CHOICES and word is not None and not _is_among(word, CHOICES[field.name]):
                 own_model = field.name in ("model", "curriculum") and is_own(word)

@@ -49,12 +49,12 @@ class Evaluate:
     subset: Literal["val", "test"] = "val"
     """Subset of the corpus; test played no part in choosing the model."""
 
-    variants: tuple[str, ...] = ()
+    variants: tuple[str, ...] | None = None
     """Variants to evaluate. Default: each that a mixture can show."""
 
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[str, ...] | None = None
     """Further metrics, each with its improvement over the mixture: sdr, sd_sdr (scale-dependent), pesq (narrow band),
-    stoi, estoi. The last three take the packages of the extra `metrics`."""
+    stoi, estoi. The last three take the packages of the extra `metrics`. Default: none."""
 
     limit: int | None = None
     """Score only this many mixtures, the first that fit. Default: all."""

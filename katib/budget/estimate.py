@@ -208,7 +208,7 @@ def _rule(table: TrialTable, spec: Spec) -> EarlyStopping:
     name = text_at(table.identity.spec, "earlyStopping", "algorithmName")
     rule = {**without(Manifest(table.identity.spec).stop_settings, CONFIGURATIONS), "name": name}
     try:
-        return spec.model_validate(spec.model_dump() | {"early_stopping": rule}, strict=True).early_stopping
+        return spec.model_validate(spec.data | {"early_stopping": rule}, strict=True).early_stopping
     except ValidationError:
         return spec.early_stopping
 

@@ -59,7 +59,9 @@ def trackers_of(text: str | None) -> str:
     for name in names:
         if name not in TRACKER_NAMES:
             raise SepsweepError(f"--trackers '{text}': '{name}' is no tracker: {nearest(name, TRACKER_NAMES)}")
-    return ",".join(dict.fromkeys(names))
+        if names.count(name) > 1:
+            raise SepsweepError(f"--trackers '{text}': {name} is there twice; remove one of the two")
+    return ",".join(names)
 
 
 def train_limit_of(text: str | None) -> "int | Literal['all'] | None":

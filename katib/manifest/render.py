@@ -61,7 +61,7 @@ class Overrides:
         """Returns the spec with these values. Raises SpecError if they do not fit together."""
         self._require_effect(spec)
         given = {"name": self.name, "trials": self.trials, "epochs": self.epochs, "gpu_hours": self.gpu_hours}
-        data = spec.model_dump() | {key: value for key, value in given.items() if value is not None}
+        data = spec.data | {key: value for key, value in given.items() if value is not None}
         if self.preset is not None:
             data["fixed"] = data["fixed"] | {"preset": self.preset}
         # A shortened search must stay valid: it cannot start stopping, or tolerate failures, beyond its own end.

@@ -47,6 +47,12 @@ def test_every_option_can_be_searched(tmp_path: Path) -> None:
         ("adamw]", "adamv]", "dprnn", "search.optimizer: "),
         ("max: 10", "max: 50", "dprnn", "search.speed_perturbation: max 50 does not fit, expected 0 to 25 per cent"),
         ("[-40, -30]", "[-40, 30]", "dprnn", "search.loss_threshold: "),
+        (
+            "[plateau, cosine, none]",
+            "[cosine, none]",
+            "dprnn",
+            "search.lr_factor: has no effect with --scheduler cosine or none, only with plateau; remove it from search",
+        ),
     ],
 )
 def test_an_option_that_does_not_fit_is_one_line(old: str, new: str, model: str, message: str, tmp_path: Path) -> None:
@@ -54,3 +60,10 @@ def test_an_option_that_does_not_fit_is_one_line(old: str, new: str, model: str,
         render(made(tmp_path, SEARCHED.replace(old, new), model), load_site())
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_word_that_is_fixed_twice_is_one_line(tmp_path: Path) -> None:
+    """Each trial would refuse it."""
+    spec = made(tmp_path)
+    with pytest.raises(SpecError, match=r"^spec of series3-dprnn: fixed\.validate 'SER' is there twice$"):
+        render(spec.model_copy(update={"fixed": {**spec.fixed, "validate": ["SER", "C", "SER"]}}), load_site())

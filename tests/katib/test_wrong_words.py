@@ -115,6 +115,7 @@ CALLS = {
     "status --notify https://": "--notify: is no address; such as https://ntfy.sh/TOPIC",
     "local demo --trackers tensorbord": "--trackers 'tensorbord': 'tensorbord' is no tracker: did you mean 'tensorboard'?",
     "local demo --trackers wandb,mlflow": "'mlflow' is no tracker: valid: tensorboard, wandb",
+    "local demo --trackers wandb,wandb": "--trackers 'wandb,wandb': wandb is there twice; remove one of the two",
     "local demo --trackers wandb,": "--trackers 'wandb,': '' is no tracker: valid: tensorboard, wandb",
     # numbers
     "render convtasnet --epochs 10k": f"render: --epochs '10k': {WHOLE}",

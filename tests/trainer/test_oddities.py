@@ -101,6 +101,26 @@ def test_notes_of_a_run(training: Training, broken: Path, tmp_path: Path, capsys
     assert len(notes) == 2
 
 
+def test_settings_that_do_nothing_are_noted(
+    training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Twelve mixtures are three steps an epoch; with values that fit, nothing is said."""
+    idle = "--cosine-epochs 5 --average-best 3 --warmup-steps 7 --train-limit 13 --validation-limit 99"
+    useful = "--scheduler cosine --cosine-epochs 5 --average-best 2 --warmup-steps 6 --train-limit 12"
+    expected = (
+        "--cosine-epochs 5 has no effect with --scheduler plateau, only with cosine",
+        "--average-best 3 averages all of the 2 of --epochs",
+        "--train-limit 13 has no effect",
+        "--validation-limit 99 has no effect",
+        "--warmup-steps 7: the learning rate does not come up to --lr, because the 2 of --epochs have 6 steps",
+    )
+    assert training.here(tmp_path / "idle", "--epochs", "2", *idle.split()) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert [said in note for said, note in zip(expected, notes, strict=True)] == [True] * 5
+    assert training.here(tmp_path / "useful", "--epochs", "2", *useful.split()) == 0
+    assert "note: " not in capsys.readouterr().out
+
+
 def test_a_training_on_other_variants_than_are_validated_is_noted(
     training: Training, broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -167,6 +167,8 @@ def test_a_trained_model_is_evaluated_by_the_metrics_that_are_asked_for(
     [
         (["--metrics", "sdr", "stio"], "--metrics: unknown 'stio', did you mean 'stoi'?"),
         (["--metrics", "sdr", "sdr"], "--metrics: sdr is given twice"),
+        (["--metrics"], "--metrics: is empty, expected one or more of sdr, sd_sdr, pesq, stoi, estoi"),
+        (["--variants"], "--variants: is empty, expected one or more of SER, "),
         (["--metrics", "pesq"], "--metrics pesq: pesq is not installed; the extra `metrics` has it: pip install"),
     ],
 )

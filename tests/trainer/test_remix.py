@@ -1,6 +1,8 @@
 """Voices that are mixed anew: which are drawn, what the model then sees, and what a corpus must offer."""
 
+import multiprocessing
 import shutil
+import signal
 from itertools import chain
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import soundfile
 import torch
 
 from tests.tiny_corpus import FOLDERS, write_subset
-from tests.trainer.test_resume import assert_same
+from tests.trainer.killed import killed_training
+from tests.trainer.test_resume import assert_same, state
 from tests.trainer.training import Training
 from trainer.data.mixing import EVENT, EVENT_REVERB, MIX, SCENE, SPEECH, SPEECH_REVERB
 from trainer.data.pack import pack
@@ -122,6 +125,25 @@ def test_a_run_is_the_same_with_workers_and_when_it_is_continued(named: Path, tm
     assert training.here(tmp_path / "twice", *BOTH, "--epochs", "1", "--workers", "1") == 0
     assert training.here(tmp_path / "twice", *BOTH, "--epochs", "2") == 0
     assert_same(tmp_path / "once", tmp_path / "twice")
+
+
+def test_a_run_that_is_killed_within_its_epochs_is_the_same(named: Path, tmp_path: Path) -> None:
+    """Kill -9 comes after the first batch of three, and in the second epoch again."""
+    training, killed, places = Training(named), tmp_path / "killed" / "trial", list[tuple[int, int]]()
+    flags = (*BOTH, "--epochs", "2", "--checkpoint-minutes", "0")
+    assert training.here(tmp_path / "trial", *flags) == 0
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet", "torch._inductor"])
+    for code, batches in [(-signal.SIGKILL, 1), (-signal.SIGKILL, 3), (0, -1)]:
+        arguments = (training.arguments(killed, *flags), str(tmp_path / "output.log"), 0.0, -1, batches)
+        process = forks.Process(target=killed_training, args=arguments)
+        process.start()
+        process.join()
+        assert process.exitcode == code
+        progress = state(killed)["progress"]
+        places.append((len(progress["history"]), progress["partial"]["batches"]))
+    assert places == [(0, 1), (1, 1), (2, 0)]
+    assert_same(killed, tmp_path / "trial")
 
 
 def test_what_a_corpus_does_not_offer_is_one_line(

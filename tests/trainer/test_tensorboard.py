@@ -113,6 +113,7 @@ def test_nothing_is_tracked_by_default_and_an_unknown_tracker_is_refused_before_
     assert isinstance(open_tracker(tmp_path), NoTracker)
     for value, answer in (
         ("tensorbord", "SEPSWEEP_TRACKERS 'tensorbord': unknown tracker, did you mean 'tensorboard'?"),
+        ("wandb, wandb", "SEPSWEEP_TRACKERS 'wandb, wandb': wandb is there twice; remove one of the two"),
         ("wandb,mlflow", "SEPSWEEP_TRACKERS 'mlflow': unknown tracker, valid: wandb, tensorboard"),
     ):
         monkeypatch.setenv(TRACKERS, value)

@@ -39,7 +39,7 @@ REPORT = "evaluation.json"
 
 def evaluate(request: Evaluate) -> int:
     """Evaluates the checkpoint, writes the folder, prints the table, and returns the exit code. Raises TrainerError."""
-    check_packages(request.metrics)
+    check_packages(request.metrics or ())
     stop = StopRequest()
     device = find_device(request.device)
     separator = load_separator(request.run_dir / {"best": BEST, "last": LAST}[request.checkpoint], device)
@@ -101,7 +101,7 @@ def _scores(request: Evaluate, separator: Separator, subset: Subset, folder: Pat
                 if excerpt.row.index in chosen:
                     _write_wavs(folder, excerpt, audio.mixtures[index], audio.targets[index], levelled[index])
                 gained = float(after[index] - before[index])
-                metrics = qualities(request.metrics, audio.mixtures[index], audio.targets[index], levelled[index])
+                metrics = qualities(request.metrics or (), audio.mixtures[index], audio.targets[index], levelled[index])
                 yield Score(excerpt.row.index, variant, float(after[index]), gained, metrics)
 
 

@@ -68,6 +68,8 @@ def tracker_names(environment: Mapping[str, str]) -> tuple[str, ...]:
     for name in names:
         if name not in KNOWN:
             raise ConfigError(f"{TRACKERS} {name[:100]!r}: unknown tracker, {nearest(name, KNOWN)}")
+        if names.count(name) > 1:
+            raise ConfigError(f"{TRACKERS} {text!r}: {name} is there twice; remove one of the two")
     return names
 
 

@@ -8,14 +8,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
 
 from trainer.config import Run, Training, check_architecture
 from trainer.data.readers.corpora import Corpus, open_corpus
-from trainer.data.readers.oddities import oddities
 from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.device import find_device, made_with
@@ -40,6 +39,7 @@ from trainer.training.fit import Fit
 from trainer.training.group import PeerLostError
 from trainer.training.heartbeat import Heartbeat
 from trainer.training.memory import exhausted, fitting, is_out_of_memory
+from trainer.training.notes import notes
 from trainer.training.progress import Progress
 from trainer.training.replicas import Replicas
 from trainer.training.room import Room
@@ -193,7 +193,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
         f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train ({corpus.train.storage}), "
         f"{len(corpus.validation.rows)} to validate ({corpus.validation.storage})"
     )
-    for note in _notes(run, corpus):
+    for note in notes(run, corpus):
         say(note)
     if training.curriculum == "auto" and training.curriculum_name != training.model:
         say(f"{training.model} has no curriculum of its own: all variants are trained on from the first epoch")
@@ -209,37 +209,6 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
         say(
             f"{run.run_dir}: resumes epoch {progress.epoch} after {count(progress.partial.batches, 'batch', 'batches')}"
         )
-
-
-def _notes(run: Run, corpus: Corpus) -> Iterator[str]:
-    """Yields notes on settings without effect and on oddities of the corpus.
-
-    These are a patience or a --hopeless that cannot end the run, and stages of the curriculum whose variants no mixture
-    can show.
-    """
-    if run.patience is not None and run.patience >= run.epochs:
-        yield f"note: --patience {run.patience} has no effect: it needs more than the {run.epochs} of --epochs"
-    if run.hopeless == run.epochs:
-        yield f"note: --hopeless {run.hopeless} has no effect: the run ends after the {run.epochs} of --epochs"
-    visible = torch.cuda.device_count() if run.device in ("auto", "cuda") else 0
-    if visible > run.gpus:
-        yield f"note: {count(visible, 'GPU')} are visible, and --gpus is {run.gpus}: the others have nothing to do"
-    for subset in (corpus.train, corpus.validation):
-        if subset.repeated:
-            yield f"note: {subset.source}: {subset.repeated} of {len(subset.rows)} mixtures repeat an earlier one"
-        yield from oddities(subset)
-    if set(corpus.train.shown) != set(corpus.validation.shown):
-        yield (
-            f"note: the mixtures to train can show {' '.join(corpus.train.shown)}, those to validate "
-            f"{' '.join(corpus.validation.shown)}; both should show the same variants"
-        )
-    curriculum, shown = run.training.stages, corpus.train.shown
-    for stage in curriculum.stages:
-        if stage.first_epoch <= run.epochs and not set(stage.variants) & set(shown):
-            yield (
-                f"note: no mixture can show {' '.join(stage.variants)}; from epoch {stage.first_epoch} on "
-                f"the training stays with {' '.join(curriculum.variants(stage.first_epoch, shown))}"
-            )
 
 
 def _finished(run: Run, progress: Progress) -> str:

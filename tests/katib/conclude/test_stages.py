@@ -114,6 +114,7 @@ def test_a_baseline_of_the_whole_corpus_is_compared_with_the_last_stage_only(tmp
 @pytest.mark.parametrize(
     ("stages", "changed", "said"),
     [
+        ([], {}, "stages: there is none; name two or more"),
         ([{"train_limit": 4}], {}, "stages: there is one only; name two or more"),
         (
             [{"train_limit": 4}, {"train_limit": "alll"}],

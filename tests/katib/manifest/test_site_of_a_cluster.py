@@ -159,6 +159,7 @@ def test_a_pod_of_somebody_elses_has_the_gpus_of_well_known_plugins(limits: dict
             {"trackers": ["tensorbord"]},
             "trackers.0: must be one of wandb, tensorboard; did you mean 'tensorboard'? (got 'tensorbord')",
         ),
+        ({"trackers": ["wandb", "wandb"]}, "trackers: wandb is there twice; remove one of the two"),
         ({"trackers": ["wandb"], "wandb": None}, "trackers: wandb has no project; add wandb: {project, secret}"),
         ({"environment": {"SEPSWEEP_TRACKERS": "x"}}, "the manifest sets SEPSWEEP_TRACKERS itself; leave it out"),
         ({"environment": {"HOME": "/x"}}, "environment: the manifest sets HOME itself; leave it out"),
