@@ -17,12 +17,14 @@ from katib.check import job
 from katib.check.finding import Defect
 from katib.check.node import Node
 from katib.report.figure import Figure
+from katib.site import Site
 from katib.spec import Spec
 from tests.katib.report.simulated import searched, table
 from trainer.data.readers.wav import WavSubset
 from trainer.errors import DataError
 
-PAGE = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
 BLOCKS = [dedent(block) for block in re.findall(r"(?m)(?:^ {7}.*\n|^\n+(?= {7}))+", PAGE)]
 
 
@@ -38,6 +40,20 @@ def module(code: str, monkeypatch: pytest.MonkeyPatch, name: str = "recipe") -> 
     monkeypatch.setitem(sys.modules, name, made)
     exec(code, vars(made))
     return made
+
+
+@pytest.mark.parametrize(("page", "model"), [("extend.md", Spec), ("site.md", Site)])
+def test_a_page_has_every_key_of_the_file_and_its_default(page: str, model: type[Spec | Site]) -> None:
+    """A row begins with the keys; – stands for a key that is required."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    required: dict[str, bool] = {}
+    for row in rows:
+        for key in re.findall(r"`(\w+)", row[0]):
+            required.setdefault(key, row[1].startswith("–"))
+    for key, field in model.model_fields.items():
+        assert key in required, key
+        assert required[key] or not field.is_required(), key
 
 
 def test_the_model_separates_and_its_spec_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def of_directory(folder: Path) -> Model:
     """Returns the run in a run directory. Raises FolderError where there is none."""
     if not (folder / BEST).is_file():
         what = f"has no {BEST}" if folder.is_dir() else "is no folder"
-        raise FolderError(f"{folder}: {what}; name a run directory, or an experiment: make results lists them")
+        raise FolderError(f"{folder}: {what}; name a run directory, or an experiment by its name alone, such as demo")
     return Model(folder, folder.resolve().name)
 
 

@@ -41,7 +41,7 @@ def test_it_stands_for_its_experiment(spec: Path) -> None:
 
 def test_local_tells_it_from_a_manifest_by_its_keys(spec: Path) -> None:
     assert katib("local", "mine.yaml").stderr == (
-        "error: --data is missing: the folder of the corpus, which holds train/ and val/\n"
+        "error: --data is missing: the folder of the corpus, which holds train/ and val/; `make corpus` builds one\n"
     )
     manifest = katib("render", "mine.yaml").stdout
     Path("manifest.yaml").write_text(manifest)

@@ -194,7 +194,9 @@ def _data_dir(argv: Sequence[str]) -> Path | None:
 def require_corpus(data: Path | None) -> None:
     """Raises FolderError where `data` is missing, no folder, or empty."""
     if data is None:
-        raise FolderError("--data is missing: the folder of the corpus, which holds train/ and val/")
+        raise FolderError(
+            "--data is missing: the folder of the corpus, which holds train/ and val/; `make corpus` builds one"
+        )
     if not data.is_dir():
         raise FolderError(f"--data {data}: no such folder; `make corpus` builds a corpus")
     if not any(data.iterdir()):

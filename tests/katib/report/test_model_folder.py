@@ -126,7 +126,11 @@ def test_what_cannot_be_fetched_is_one_line(made: Path, tmp_path: Path) -> None:
         ((NAME, *here, "--top", "10"), 2, "TOP=10: 'made' has 9 trials"),
         ((NAME, *here, "--top", "2", "--trial", rows[0].trial), 2, "give one of them"),
         ((NAME, *here, "--top", "3"), 2, "best.pt: is missing"),
-        ((f"{made}/{NAME}", "--to", str(to)), 2, "has no best.pt; name a run directory"),
+        (
+            (f"{made}/{NAME}", "--to", str(to)),
+            2,
+            "has no best.pt; name a run directory, or an experiment by its name alone",
+        ),
         ((f"{made}/none", "--to", str(to)), 2, "none: is no folder; name a run directory"),
         ((f"{made}/{NAME}/{rows[0].trial}", "--top", "2"), 2, "is one run directory"),
         ((NAME, "--out", str(made), "--to", str(tmp_path)), 2, "exists already"),
