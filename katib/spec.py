@@ -27,14 +27,15 @@ LEARNING = ("bayesianoptimization", "tpe", "multivariate-tpe")
 
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Word = Annotated[str, spelled(rf"({WORD})?", WORDED)]
+LONGEST_NAME = 40
 Name = Annotated[
     str,
     spelled(
         r"[a-z]([-a-z0-9]*[a-z0-9])?",
         "have lower-case letters, digits and '-' only, begin with a letter, not end with '-', and have at most 40"
         " characters",
-        longest=40,
-        near=hyphenated(40, "a-z"),
+        longest=LONGEST_NAME,
+        near=hyphenated(LONGEST_NAME, "a-z"),
     ),
 ]
 

@@ -70,7 +70,7 @@ class Metric(Strict):
     def filter(self) -> str:
         """The filter of Katib's collector, whose first group is the name and whose second the value."""
         if self.regexp is None:
-            return rf"(?:^|[\s,])({_literal(self.name)})\s*=\s*({_NUMBER})(?:[\s,]|$)"
+            return rf"(?:^|[\s,])({_literal(self.name)})\s*=\s*({_NUMBER})(?:\s|,\D|,?$)"
         before, name, after = self._named(self.regexp)
         two = compile_filter(self.regexp).groups == 2
         # Katib joins filters with ';'.

@@ -1,7 +1,9 @@
 """Writes the spec of a trainer of your own, after it has run its command for an epoch and seen its metric."""
 
 import math
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +19,13 @@ from katib.backend.local.launch import launcher
 from katib.check.manifest import require_sound
 from katib.cli.local import here
 from katib.cli.options import MOST
-from katib.defects import worded
+from katib.defects import hyphenated, worded
 from katib.errors import FolderError, SpecError, UnansweredError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import render
 from katib.ranges import Range, text_of
 from katib.site import load_site
-from katib.spec import ENDINGS, load_spec
+from katib.spec import ENDINGS, LONGEST_NAME, load_spec
 from katib.spec_command import BUILT_IN, Command, Metric, placeholders
 from katib.terminal import print_words, say
 from katib.text import number_or_text, short
@@ -33,6 +35,7 @@ Kind = TypeVar("Kind")
 Searched: TypeAlias = tuple[str, Range]
 TRIALS, FAILED, LEAST_HOURS = 20, 3, 0.01
 FORM = "lr=1e-4:1e-2:log, layers=1:8:int, norm=gLN,cLN or bias=bool"
+ONCE = "print it once per epoch, or say with --regexp which line counts"
 WHY = "write here why these values"
 WORDS: TypeAdapter[list[str]] = TypeAdapter(Command)
 DIRECTION: TypeAdapter[str] = TypeAdapter(Literal["maximize", "minimize"])
@@ -60,20 +63,23 @@ def init(
     name = _answer(metric, "--metric", "the metric that it prints once an epoch, as NAME=VALUE", _metric)
     better = _answer(direction, "--direction", "which values are better, maximize or minimize", _direction)
     metric_keys = {"name": name, "direction": better} | ({"regexp": regexp} if regexp else {})
-    _valid(METRIC, metric_keys, "--regexp")
+    _valid(METRIC, metric_keys, "--regexp", "regexp: ")
     metric_keys |= {"unit": unit} if unit else {}
     _valid(METRIC, metric_keys, "--unit")
+    searched = _searched(words, ranges or [])
+    # Katib's bayesianoptimization takes no value of zero or below.
+    positive = all(one.texts or one.bounds[0] > 0 for one in searched.values())
     keys = {
-        "name": re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-"),
+        "name": hyphenated(LONGEST_NAME, "a-z")(path.stem) or "search",
         "command": words,
         "metric": metric_keys,
         "trials": TRIALS,
         "epochs": epochs,
         "hours_per_run": LEAST_HOURS,
         "max_failed_trials": FAILED,
-        "algorithm": {"name": "bayesianoptimization"},
+        "algorithm": {"name": "bayesianoptimization" if positive else "tpe"},
         "early_stopping": {"name": "medianstop", "min_trials_required": 3, "start_step": min(3, epochs)},
-        "search": {key: _dumped(searched) for key, searched in _searched(words, ranges or []).items()},
+        "search": {key: _dumped(one) for key, one in searched.items()},
     }
     try:
         remark, keys["hours_per_run"] = _tried(keys, path, data)
@@ -81,7 +87,7 @@ def init(
         raise FolderError(f"{gettempdir()}: the command cannot be tried in this folder ({error.strerror})") from None
     _write(path, f"# Written by `sepsweep init`: {remark}\n{_yaml(keys)}")
     say(f"{path}: written, {remark}")
-    print_words(f"next: make local FILE={path}")
+    print_words(f"next: make local FILE={shlex.quote(str(path))}")
     print_words("on a cluster: an image in the spec, and your cluster's names in k8s/site.yaml")
 
 
@@ -109,6 +115,8 @@ def _new_file(text: str) -> Path:
         raise FolderError(f"{path}: is there already; remove it, or give another name")
     if not path.parent.is_dir():
         raise FolderError(f"{path}: there is no folder {path.parent}; create it first")
+    if not os.access(path.parent, os.W_OK):
+        raise FolderError(f"{path}: the folder {path.parent} cannot be written to; give another one")
     return path
 
 
@@ -127,12 +135,12 @@ def _direction(text: str) -> str:
     return _valid(DIRECTION, text, f"--direction '{text}'")
 
 
-def _valid(kind: TypeAdapter[Kind], value: object, option: str) -> Kind:
-    """Returns `value` as a key of a spec takes it. Raises SpecError, which names the option."""
+def _valid(kind: TypeAdapter[Kind], value: object, option: str, key: str = "") -> Kind:
+    """Returns `value` as a key of a spec takes it. Raises SpecError, which names the option in place of the key."""
     try:
         return kind.validate_python(value)
     except ValidationError as cause:
-        raise SpecError(f"{option}: {worded(cause.errors()[0])}") from None
+        raise SpecError(f"{option}: {worded(cause.errors()[0]).removeprefix(key)}") from None
 
 
 def _searched(command: str, given: list[str]) -> dict[str, Range]:
@@ -165,6 +173,8 @@ def _range(text: str) -> Searched:
     keys: dict[str, object] = {}
     if values == "bool":
         keys = {"type": "bool"}
+    elif re.search(r"\d,\d+:|:[-+]?\d+,\d", values):
+        raise SpecError(f"--range '{text}': a decimal has a point, as in {text.replace(',', '.')}; a choice has no ':'")
     elif "," in values:
         keys = {"type": "choice", "values": [number_or_text(word.strip()) for word in values.split(",")]}
     elif re.fullmatch(r"[A-Za-z_]\w*", name) and rest:
@@ -219,7 +229,10 @@ def _tried(keys: dict[str, object], path: Path, data: Path | None) -> tuple[str,
         start = launcher(load_experiment(manifest, str(path)), data, Path(folder, "runs"))
         named = ", ".join(f"{name} {value}" for name, value in values.items())
         say(f"runs the command for an epoch, with {named}; Ctrl-C ends it")
-        report, seconds = first_epoch(start, values, ends="epochs" in placeholders(spec.command or []))
+        reports, seconds = first_epoch(start, values, ends="epochs" in placeholders(spec.command or []))
+    report = reports[-1]
+    if len(reports) > 1:
+        say(f"note: {report.name} was printed {len(reports)} times, and each counts as an epoch: {ONCE}")
     hours = max(LEAST_HOURS, float(f"{seconds * spec.epochs / 3600:.2g}"))
     return f"an epoch with {named} took {seconds:.1f} s and had {report.name} {short(repr(report.value))}", hours
 

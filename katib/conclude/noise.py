@@ -1,7 +1,7 @@
 """Estimates the seed noise: how far trainings of one configuration lie apart because of their seeds. Pure: no I/O."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -31,6 +31,11 @@ LEAST_SD = 1e-6
 
 MOST = 1e100
 """Values beyond ±MOST count as such, so that their squares stay finite."""
+
+
+def bounded(values: Mapping[int, float]) -> dict[int, float]:
+    """Returns the values within ±MOST, by seed."""
+    return {seed: min(max(value, -MOST), MOST) for seed, value in values.items()}
 
 
 def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:

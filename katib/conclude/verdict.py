@@ -13,17 +13,20 @@ benchmarks/search/honesty.py measures the coverage of this interval, and that of
 """
 
 import math
+import random
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import Literal
 
-from katib.conclude.noise import Noise, known_beforehand, pooled, quantile
+from katib.conclude.noise import Noise, bounded, known_beforehand, pooled, quantile
 from katib.measure import SI_SNR, Measure
-from katib.text import signed, with_unit
+from katib.text import count, signed, with_unit
 from katib.trial import Direction
 
+MOST_SPLITS = 50_000
+"""The most splits of the values that a permutation test goes through: 24 seeds have millions."""
 Outcome = Literal["better", "worse", "no better", "unknown"]
 
 
@@ -95,6 +98,8 @@ def judge(
     `seeds` holds the values of its runs by seed, `others` those of the other candidates, `seen` the seeds that the
     search ran with. The baseline may be empty. Raises ValueError where the search has seen all of `seeds`.
     """
+    seeds, baseline = bounded(seeds), bounded(baseline)
+    others = [bounded(one) for one in others]
     unseen = {seed: value for seed, value in seeds.items() if seed not in seen}
     if not unseen:
         raise ValueError(f"seeds {', '.join(map(str, seeds))}: the search has seen them all")
@@ -129,7 +134,9 @@ def interval(
     """
     own = own or pooled([baseline]) or noise
     one, other = noise.sd**2 / len(values), own.sd**2 / len(baseline)
-    df = (one + other) ** 2 / (one**2 / noise.df + other**2 / own.df)
+    # By shares, because the squares of large variances overflow.
+    share = one / (one + other)
+    df = 1 / (share**2 / noise.df + (1 - share) ** 2 / own.df)
     half = quantile(df) * math.sqrt(one + other)
     difference = fmean(values) - fmean(baseline)
     return difference - half, difference + half
@@ -141,12 +148,18 @@ def permutation(
     """Returns the one-sided p value of the difference of means over all ways to split the values between the two.
 
     There are 10 for two against three, 20 for three against three (Fisher 1935, The Design of Experiments, section 21).
+    Where they are more than MOST_SPLITS, as many are drawn, the same each time, and the observed one counts with them
+    (Phipson and Smyth 2010, Stat Appl Genet Mol Biol 9, 39).
     """
-    together, count = [*values, *baseline], len(values)
+    together, own = [*values, *baseline], len(values)
     observed = direction.sign * sum(values)
     # Equal sums may differ in their last digit, depending on the order of addition.
     slack = 1e-9 * sum(map(abs, together))
-    sums = [direction.sign * sum(chosen) for chosen in combinations(together, count)]
+    splits: Iterable[Sequence[float]] = combinations(together, own)
+    if math.comb(len(together), own) > MOST_SPLITS:
+        draw = random.Random(0)  # noqa: S311 (no secret)
+        splits = [values, *(draw.sample(together, own) for _ in range(MOST_SPLITS))]
+    sums = [direction.sign * sum(chosen) for chosen in splits]
     return fmean(float(one >= observed - slack) for one in sums)
 
 
@@ -158,7 +171,7 @@ def _outcome(low: float, high: float, direction: Direction) -> Outcome:
 
 def _sentence(verdict: Verdict, metric: Measure) -> str:
     """Returns the verdict as a sentence that stands on its own."""
-    reached = f"{metric} {with_unit(verdict.mean, metric)} (mean of seeds {_listed(verdict.seeds)})"
+    reached = f"{metric} {with_unit(verdict.mean, metric)} ({_averaged(verdict.seeds)})"
     if not verdict.baseline:
         return f"No verdict: {reached}, and there is no baseline to compare it with."
     against = f"the baseline's {with_unit(fmean(verdict.baseline.values()), metric)}"
@@ -175,10 +188,14 @@ def _sentence(verdict: Verdict, metric: Measure) -> str:
     )
     if verdict.outcome == "no better":
         return (
-            f"No better than the baseline, as far as {len(verdict.seeds)} seeds can tell: {reached} "
+            f"No better than the baseline, as far as {count(len(verdict.seeds), 'seed')} can tell: {reached} "
             f"against {against}; {on}."
         )
     return f"{verdict.outcome.capitalize()} than the baseline: {reached} against {against}; {on}."
+
+
+def _averaged(seeds: Collection[int]) -> str:
+    return f"{'seed' if len(seeds) == 1 else 'mean of seeds'} {_listed(seeds)}"
 
 
 def _listed(seeds: Iterable[int]) -> str:

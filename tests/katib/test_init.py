@@ -92,6 +92,10 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
         ({"range": "rate=0.5:0.005:log"}, "--range 'rate=0.5:0.005:log': min 0.5 must lie below max 0.005"),
         ({"range": "rate=0:1:log"}, "--range 'rate=0:1:log': logUniform needs min above 0, not 0"),
         ({"range": "rate=a:b"}, "--range 'rate=a:b': must be a number"),
+        (
+            {"range": "rate=0,005:0,5:log"},
+            "--range 'rate=0,005:0,5:log': a decimal has a point, as in rate=0.005:0.5:log; a choice has no ':'",
+        ),
         ({"range": "rate=1:2:lgo"}, "--range 'rate=1:2:lgo': 'lgo' says nothing of a range; valid: int, log"),
         (
             {"range": "rate"},
@@ -102,7 +106,7 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
         ({"direction": "down"}, "--direction 'down': "),
         ({"metric": "a b"}, "--metric 'a b': must have letters, digits and "),
         ({"unit": "m s"}, "--unit: must have at most 16 letters, digits and % / _ . - only"),
-        ({"regexp": "loss=("}, "--regexp: regexp: RE2 does not accept 'loss=('"),
+        ({"regexp": "loss=("}, "--regexp: RE2 does not accept 'loss=('"),
     ],
 )
 def test_what_cannot_be_tried_is_one_line_and_no_file(changes: dict[str, str | None], line: str, folder: Path) -> None:
@@ -114,6 +118,40 @@ def test_what_cannot_be_tried_is_one_line_and_no_file(changes: dict[str, str | N
     assert line in message
     assert [path.name for path in folder.iterdir()] == ["train.py"]
     assert not list((folder.parent / "temporary").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "next_file"),
+    [
+        ("größe 2.yaml", "groe-2", "'größe 2.yaml'"),
+        ("7th.yaml", "th", "7th.yaml"),
+        ("日本.yaml", "search", "'日本.yaml'"),
+        (f"{'long' * 12}.yaml", "long" * 10, f"{'long' * 12}.yaml"),
+    ],
+)
+def test_a_file_of_any_name_has_a_search_with_a_valid_one(file: str, name: str, next_file: str) -> None:
+    given = [word for option, value in GIVEN.items() for word in (option, value)]
+    done = katib("init", file, *given, "--range", SAMPLES)
+    assert done.returncode == 0, done.stderr
+    assert load_spec(f"./{file}").name == name
+    assert f"next: make local FILE={next_file}\n" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("rate", "algorithm"), [(RATE, "bayesianoptimization"), ("rate=0:0.5", "tpe"), ("rate=-1:0.5", "tpe")]
+)
+def test_the_algorithm_takes_every_range(rate: str, algorithm: str) -> None:
+    assert init(range=rate).returncode == 0
+    assert load_spec("./mine.yaml").algorithm.name == algorithm
+
+
+def test_a_metric_that_is_printed_for_every_batch_is_said(folder: Path) -> None:
+    assert "note:" not in init().stdout
+    (folder / "mine.yaml").unlink()
+    (folder / "train.py").write_text("for n in range(3):\n    print(f'batch {n} loss={n}')\n")
+    done = init()
+    assert done.returncode == 0, done.stderr
+    assert "note: loss was printed 3 times, and each counts as an epoch: print it once per epoch, or " in done.stdout
 
 
 def test_a_word_that_yaml_takes_for_another_value_stays_a_word(folder: Path) -> None:

@@ -90,6 +90,21 @@ def test_a_metric_is_found_by_its_name_or_its_regexp(regexp: str | None, line: s
 
 
 @pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("loss=0,25", []),
+        ("loss=0,25 accuracy=0,5", []),
+        ("loss=0.25,accuracy=0.5", [0.25]),
+        ("loss=0.25,", [0.25]),
+        ("loss=0.25, 3", [0.25]),
+    ],
+)
+def test_a_decimal_comma_is_no_whole_number(line: str, values: list[float]) -> None:
+    metric = Metric(name="loss", direction="minimize")
+    assert [one.value for one in MetricParser([metric.filter], ["loss"]).parse(line)] == values
+
+
+@pytest.mark.parametrize(
     ("changes", "line"),
     [
         (

@@ -105,7 +105,7 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
             return Verdict(
                 "MetricsUnavailable", f"{experiment.search.metric} was '{shown(end.text)}', which is not a number"
             )
-        return Verdict("MetricsUnavailable", f"no {experiment.search.metric} was reported")
+        return Verdict("MetricsUnavailable", _without_metric(trial, end, experiment.search.metric))
     if end.ours and code == Exit.DIVERGED:
         return Verdict("Failed", f"diverged: {last_line}")
     if end.ours and (code == Exit.BAD_INPUT or code in NOT_RUNNABLE):
@@ -123,6 +123,13 @@ def verdict(trial: Trial, end: End, experiment: Experiment, *, halted: bool) -> 
     if action == "Ignore":
         return Verdict("Created", f"{reason}; podFailurePolicy does not count this try")
     return _another_try(trial, reason, experiment)
+
+
+def _without_metric(trial: Trial, end: End, metric: str) -> str:
+    """Returns why a trial that ended in order has no result, with what it printed instead."""
+    if trial.values:
+        return f"{metric} was {trial.values[-1]}, and a finite number in none of {count(len(trial.values), 'epoch')}"
+    return f"no {metric} was reported; " + (f"last line: {shown(end.last_line)}" if end.last_line else "no output")
 
 
 def failure_action(code: int, experiment: Experiment) -> str:

@@ -16,8 +16,8 @@ TRIAL, SHOWN, WIDEST = "first", 5, 120
 """The name of the only trial; how many of its last lines a message shows, and how many characters of each."""
 
 
-def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) -> tuple[Report, float]:
-    """Returns the last value of the metric that the command prints, and the seconds until it was there.
+def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) -> tuple[list[Report], float]:
+    """Returns all values of the metric that the command prints, and the seconds until the last one was there.
 
     `ends` says that the command ends after an epoch by itself; any other is killed once it has printed the metric.
     Raises SpecError where it fails, or ends without the metric; EngineError where a signal stops this program.
@@ -58,7 +58,7 @@ def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) 
             f"--command: no line has the metric {metric}; {_printed(last)}; name another --metric, or say with --regexp"
             rf" how the line looks, such as '{metric}: (\S+)'"
         )
-    return found[-1]
+    return [report for report, _ in found], found[-1][1]
 
 
 def _printed(last: deque[str]) -> str:

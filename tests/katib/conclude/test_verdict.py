@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from katib.conclude.noise import LEAST_SD, PRIOR, Noise, moderated, pooled
-from katib.conclude.verdict import Verdict, _outcome, interval, judge, permutation
+from katib.conclude.verdict import MOST_SPLITS, Verdict, _outcome, interval, judge, permutation
 from katib.measure import Measure, measure_of
 from katib.trial import Direction
 
@@ -70,6 +70,28 @@ def test_the_permutation_test_is_exact(values: tuple[float, ...], baseline: tupl
     assert permutation(
         [-value for value in values], [-value for value in baseline], direction=Direction.MINIMIZE
     ) == pytest.approx(told.pvalue)
+
+
+def test_many_seeds_are_dealt_out_by_drawing() -> None:
+    """Sixteen against sixteen can be split in 600 million ways, which is an hour of counting."""
+    generator = np.random.default_rng(1)
+    values, baseline = list(generator.normal(0.4, 1, 16)), list(generator.normal(0, 1, 16))
+    told = stats.permutation_test(
+        (values, baseline), lambda a, b: np.mean(a) - np.mean(b), alternative="greater", rng=2
+    )
+    assert permutation(values, baseline) == pytest.approx(told.pvalue, abs=0.02)
+    assert permutation(values, baseline) == permutation(values, baseline)
+    assert permutation(range(100, 116), range(16)) == pytest.approx(1 / MOST_SPLITS, rel=1e-3)
+
+
+@pytest.mark.parametrize("huge", [math.inf, -math.inf, 1e308])
+def test_values_without_bounds_are_a_verdict_and_no_trace(huge: float) -> None:
+    said = judge(
+        SETTINGS, {1: huge, 2: 3.0, 3: huge}, others=[{2: huge, 3: -huge}], baseline={1: huge, 2: 3.0}, seen={1},
+        direction=Direction.MINIMIZE, metric=Measure("loss"),
+    )  # fmt: skip
+    assert said.outcome == "no better"
+    assert math.isfinite(said.low) and math.isfinite(said.mean)
 
 
 def test_the_least_p_value_is_one_in_all_ways() -> None:

@@ -1,6 +1,7 @@
 """What the end of a trial's process means, by the rules of a Kubernetes Job, of Katib, and of the trainer's exit codes."""
 
 from dataclasses import replace
+from math import nan
 from typing import Any
 
 import pytest
@@ -52,6 +53,13 @@ def test_a_program_that_was_asked_to_end_and_exits_with_0_is_not_complete() -> N
         assert found.state == state
     stopped = replace(TRIAL, stop="below the median")
     assert verdict(stopped, End(0, "", ours=False, asked=True), experiment(), halted=False).state == "EarlyStopped"
+
+
+def test_a_trial_without_a_result_says_what_it_printed_instead() -> None:
+    other = verdict(replace(TRIAL, values=()), End(0, "loss=nan", ours=False), experiment(), halted=False)
+    assert other == Verdict("MetricsUnavailable", "no val_si_snr was reported; last line: loss=nan")
+    diverged = verdict(replace(TRIAL, values=(nan, nan)), End(0, "", ours=False), experiment(), halted=False)
+    assert diverged.reason == "val_si_snr was nan, and a finite number in none of 2 epochs"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_a_text_in_the_place_of_a_number_is_said() -> None:
     said = verdict(trial, End(0, "", ours=False, text="Genotype(" + 60 * "x"), experiment(), halted=False)
     assert said.state == "MetricsUnavailable"
     silent = verdict(trial, End(0, "", ours=False), experiment(), halted=False)
-    assert silent == Verdict("MetricsUnavailable", "no val_si_snr was reported")
+    assert silent == Verdict("MetricsUnavailable", "no val_si_snr was reported; no output")
     assert said.reason == f"val_si_snr was 'Genotype({31 * 'x'}…', which is not a number"
 
 

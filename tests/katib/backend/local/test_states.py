@@ -73,7 +73,8 @@ def test_a_trial_that_reports_nothing_is_metrics_unavailable(rig: Rig) -> None:
     done = rig.run(manifest("--metric", "other", values=("1",)))
     assert done.returncode == 0, done.stderr
     (row,) = rig.results()
-    assert (row["state"], row["reason"]) == ("MetricsUnavailable", "no val_si_snr was reported")
+    assert row["state"] == "MetricsUnavailable"
+    assert row["reason"].startswith("no val_si_snr was reported; last line: ")
     assert (row["val_si_snr"], row["best_epoch"], row["epochs"]) == (None, None, 0)
 
 
