@@ -132,22 +132,27 @@ def _turned(words: list[str], known: Mapping[str, str]) -> list[str]:
 
 
 def _check_flags(words: list[str], command: type) -> None:
-    """Raises ConfigError for a flag that the command lacks, with the nearest one, and for a flag that is given twice.
+    """Raises ConfigError for a flag that the command lacks, with the nearest one, or given twice, or empty.
 
-    Nobody should have to guess which of two values counts, in whatever form they are given. Abbreviations are refused.
+    Nobody should have to guess which of two values counts, in whatever form they are given. Abbreviations and empty
+    values are refused.
     """
     known = flags(command)
     seen = set()
-    for word in words:
+    for word, after in pairwise([*words, "--"]):
         if not re.match("--?[A-Za-z]", word):
             continue
-        name = word.partition("=")[0].replace("_", "-")
+        name, sign, value = word.partition("=")
+        name = name.replace("_", "-")
         if name not in known:
             _check_field(name, words, command)
             raise ConfigError(f"unknown argument '{name}', {nearest(name, known)}")
         if known[name] in seen:
             raise ConfigError(f"{known[name]} is given twice; remove one of the two")
         seen.add(known[name])
+        # An empty path would be the current folder.
+        if not (value if sign else after).strip():
+            raise ConfigError(f"{known[name]} is empty; give it a value or leave it out")
 
 
 def _check_field(flag: str, words: list[str], command: type) -> None:

@@ -157,7 +157,7 @@ def permutation(
     slack = 1e-9 * sum(map(abs, together))
     splits: Iterable[Sequence[float]] = combinations(together, own)
     if math.comb(len(together), own) > MOST_SPLITS:
-        draw = random.Random(0)  # noqa: S311 (no secret)
+        draw = random.Random(0)
         splits = [values, *(draw.sample(together, own) for _ in range(MOST_SPLITS))]
     sums = [direction.sign * sum(chosen) for chosen in splits]
     return fmean(float(one >= observed - slack) for one in sums)

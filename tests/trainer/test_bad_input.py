@@ -64,6 +64,10 @@ DAMAGES: dict[str, tuple[Damage, list[str]]] = {
         lambda root: first(root, "mix").write_bytes(first(root, "mix").read_bytes()[:5000]),
         ["mix/000_mixFile.wav", "line 2", "is truncated: 5000 bytes, its header announces 8044"],
     ),
+    "file of no bytes": (
+        lambda root: first(root, "mix").write_bytes(b""),
+        ["000_mixFile.wav", "line 2", "is empty; copy it again"],
+    ),
     "file of 3 bytes": (
         lambda root: first(root, "mix").write_bytes(b"RIF"),
         ["000_mixFile.wav", "truncated"],
@@ -79,9 +83,12 @@ DAMAGES: dict[str, tuple[Damage, list[str]]] = {
     ),
     "length": (
         lambda root: rewrite(first(root, "scene"), frames=3999),
-        ["scene/000_sceneFile.wav", "line 2", "3999 samples, its mixture has 4000"],
+        ["scene/000_sceneFile.wav", "line 2", "3999 samples, its mixture has 4000; build or copy"],
     ),
-    "no samples": (lambda root: rewrite(first(root, "mix"), frames=0), ["000_mixFile.wav", "no samples"]),
+    "no samples": (
+        lambda root: rewrite(first(root, "mix"), frames=0),
+        ["000_mixFile.wav", "holds no samples; copy it again"],
+    ),
 }
 
 
@@ -123,6 +130,8 @@ def test_a_damaged_corpus_is_refused(
         (["--lr", "nan"], ["--lr", "nan"]),
         (["--batch-size", "1.5"], ["--batch-size", "1.5"]),
         (["--epochs"], ["--epochs"]),
+        (["--run-dir", ""], ["--run-dir is empty; give it a value or leave it out"]),
+        (["--curriculum="], ["--curriculum is empty; give it a value or leave it out"]),
         (["--epochs", "0"], ["--epochs", "1 or more"]),
         (["--curriculum", "convtasnett"], ["--curriculum", "did you mean 'convtasnet'?"]),
         (["--validation-variants", "SER", "RE"], ["--validation-variants", "RE", "did you mean"]),

@@ -163,6 +163,14 @@ POLSESS_REFUSED: dict[str, tuple[Edit, str]] = {
         lambda root: replace(table(root), ("003_mixFile.wav", "003,_mixFile.wav")),
         "line 5: 9 cells, line 1 has 8",
     ),
+    "a quote that is never closed": (
+        lambda root: replace(table(root), ("003_mixFile.wav", '"003_mixFile.wav')),
+        r"line 5: cannot be read as CSV \(.*\); is a quote never closed\?",
+    ),
+    "no header": (
+        lambda root: table(root).write_text("a.wav,a.wav,\n" + table(root).read_text().partition("\n")[2]),
+        "line 1: column mixFile is missing; the required columns are mixFile",
+    ),
     "a column that is there twice": (
         lambda root: with_column(root, "mixFile", "a.wav"),
         "line 1: column mixFile occurs twice",

@@ -190,7 +190,7 @@ def _announce(run: Run, corpus: Corpus, session: Session) -> None:
     for note in find(training.model).notes(session.device):
         say(note)
     say(
-        f"{run.data_dir}: {len(corpus.train.rows)} mixtures to train ({corpus.train.storage}), "
+        f"{run.data_dir}: {count(len(corpus.train.rows), 'mixture')} to train ({corpus.train.storage}), "
         f"{len(corpus.validation.rows)} to validate ({corpus.validation.storage})"
     )
     for note in notes(run, corpus):
@@ -217,7 +217,8 @@ def _finished(run: Run, progress: Progress) -> str:
     if reason := progress.early_reason(run.epochs, run.patience, run.hopeless):
         flag = "--patience" if reason.startswith("patience") else "--hopeless"
         more = f"--epochs asks for {run.epochs}; {reason}; a larger {flag} continues it"
-    return f"{run.run_dir}: finished, {len(progress.history)} epochs are done; {more}"
+    done = "1 epoch is" if len(progress.history) == 1 else f"{len(progress.history)} epochs are"
+    return f"{run.run_dir}: finished, {done} done; {more}"
 
 
 def _device(run: Run) -> torch.device:

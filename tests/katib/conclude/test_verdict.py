@@ -91,7 +91,8 @@ def test_values_without_bounds_are_a_verdict_and_no_trace(huge: float) -> None:
         direction=Direction.MINIMIZE, metric=Measure("loss"),
     )  # fmt: skip
     assert said.outcome == "no better"
-    assert math.isfinite(said.low) and math.isfinite(said.mean)
+    assert math.isfinite(said.low)
+    assert math.isfinite(said.mean)
 
 
 def test_the_least_p_value_is_one_in_all_ways() -> None:

@@ -77,7 +77,7 @@ def common_header(listing: Listing, index: int) -> Header:
         if stem == MIX:
             frames = length
         elif length != frames:
-            raise DataError(f"{where}: {length} samples, its mixture has {frames}")
+            raise DataError(f"{where}: {length} samples, its mixture has {frames}; build or copy both again")
         sixteen_bits = sixteen_bits and subtype == "PCM_16"
     return Header(frames, sixteen_bits)
 
@@ -97,13 +97,13 @@ def _checked_header(file: Path, where: str) -> tuple[int, str]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, soundfile.SoundFileError) as error:
-        raise DataError(f"{where}: is no WAV file that can be read ({error})") from error
+        raise DataError(f"{where}: is no WAV file that can be read ({error}); copy it again") from error
     if header.samplerate != SAMPLE_RATE:
         raise DataError(f"{where}: {header.samplerate} Hz, a corpus has {SAMPLE_RATE} Hz; resample it")
     if header.channels != 1:
         raise DataError(f"{where}: {header.channels} channels, expected one; mix it down to mono")
     if header.frames == 0:
-        raise DataError(f"{where}: holds no samples")
+        raise DataError(f"{where}: holds no samples; copy it again")
     return int(header.frames), str(header.subtype)
 
 
@@ -115,6 +115,8 @@ def _check_whole(stream: BinaryIO, where: str) -> None:
     start = stream.read(8)
     announced = int.from_bytes(start[4:], "little") + 8
     present = stream.seek(0, 2)
+    if not present:
+        raise DataError(f"{where}: is empty; copy it again")
     if len(start) < 8 or (start[:4] == b"RIFF" and present < announced and start[4:] not in UNKNOWN_LENGTHS):
         raise DataError(f"{where}: is truncated: {present} bytes, its header announces {announced}; copy it again")
 

@@ -28,7 +28,9 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
         columns = [name.strip() for name in next(reader, [])]
         _check_columns(path, columns, needed)
         rows: list[tuple[int, Mapping[str, str]]] = []
+        line = 1
         for cells in reader:
+            line = reader.line_num + 1
             if not cells:
                 continue
             where = f"{path}, line {reader.line_num}"
@@ -39,22 +41,26 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
             rows.append((reader.line_num, row))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: cannot be read as CSV ({error}); save it in UTF-8") from error
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {line}: cannot be read as CSV ({error}); is a quote never closed? write the line again"
+        ) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error.strerror}); copy it again") from error
     if not rows:
         raise DataError(f"{path}: has no rows; build or copy the corpus again")
     return rows
 
 
 def _check_columns(path: Path, columns: Sequence[str], needed: Sequence[str]) -> None:
-    twice = [column for column in columns if column and columns.count(column) > 1]
-    if twice:
-        raise DataError(f"{path}, line 1: column {twice[0]} occurs twice; remove one of them")
     missing = [column for column in needed if column not in columns]
+    twice = [column for column in columns if column and columns.count(column) > 1]
+    if twice and not missing:
+        raise DataError(f"{path}, line 1: column {twice[0]} occurs twice; remove one of them")
     if not missing:
         return
     if len(columns) < 2:
-        content = f"line 1 is '{columns[0][:60]}'" if columns else "the file is empty"
+        content = f"line 1 is '{columns[0][:60]}'" if columns else "the file is empty; build or copy the corpus again"
         hint = "; separate the columns by commas" if columns and re.search("[;\t]", columns[0]) else ""
         raise DataError(f"{path}, line 1: column {missing[0]} is missing, {content}{hint}")
     raise DataError(f"{path}, line 1: column {missing[0]} is missing; the required columns are {', '.join(needed)}")
