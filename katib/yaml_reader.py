@@ -157,7 +157,8 @@ def _tree(event: yaml.NodeEvent, line: int) -> _Tree:
         # libyaml refuses it, as goyaml does; PyYAML's own parser does not.
         if SURROGATE.search(event.value):
             raise YamlError("found invalid Unicode character escape code", line)
-        plain = not event.style and (tag is None or not (tag == "!" or tag.endswith(":str")))
+        text = tag is not None and (tag == "!" or tag.endswith(":str"))
+        plain = not text and (not event.style or (tag or "").endswith((":int", ":float", ":bool", ":null")))
         return _Tree(line, "scalar", event.value, plain)
     return _Tree(line, "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping")
 
@@ -212,6 +213,8 @@ def resolve(text: str) -> object:
     """Returns the value of a scalar without quotes."""
     if text in NULLS:
         return None
+    if text.startswith("_"):
+        return text
     if text in TRUE or text in FALSE:
         return text in TRUE
     if INFINITE.fullmatch(text):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from katib.check.finding import Defect, error, warning
-from katib.check.metric_filter import filters
+from katib.check.metric_filter import filters, unread
 from katib.check.node import Node
 from katib.check.objective import REFUSED
 from katib.errors import nearest
@@ -68,6 +68,8 @@ def collector(top: Node) -> Iterator[Defect]:
         yield NO_STOPPING.at(spec["earlyStopping"], f"stands beside a collector of kind {kind}")
     if kind in READS_LINES and source["fileSystemPath"]["format"].text != "JSON":
         yield from filters(source["filter"]["metricsFormat"], spec)
+    elif kind in ("TensorFlowEvent", "Custom"):
+        yield from unread(source["filter"]["metricsFormat"])
 
 
 def collector_kind(top: Node) -> str | None:
@@ -87,6 +89,9 @@ def _source(source: Node, kind: str | None) -> Iterator[Defect]:
     if kind not in ("File", "TensorFlowEvent", "Custom") or file.missing:
         return
     expected = {"File": ("File",), "TensorFlowEvent": ("Directory",)}.get(kind, ("File", "Directory"))
+    for key in ("path", "kind"):
+        if kind == "Custom" and file[key].empty:
+            yield PATH.at(file[key], "is missing, which Custom needs beside its fileSystemPath")
     if file["path"].text and not file["path"].text.startswith("/"):
         yield PATH.at(file["path"], f"'{file['path'].text}' is not absolute")
     if file["kind"].text and file["kind"].text not in expected:

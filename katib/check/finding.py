@@ -75,7 +75,8 @@ class Rule:
 
 
 def shortened(text: str) -> str:
-    """Returns `text` without its middle, if it is longer than anybody reads."""
+    """Returns `text` as one line, without its middle if it is longer than anybody reads."""
+    text = text.replace("\n", "\\n").replace("\r", "\\r")
     return text if len(text) <= LONGEST else f"{text[: LONGEST - KEPT_END]} … {text[-KEPT_END:]}"
 
 

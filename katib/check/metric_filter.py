@@ -6,11 +6,13 @@ without one it stores whatever text it found.
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import re2
 
 from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
+from katib.check.objective import REFUSED
 from katib.metrics import DEFAULT_FILTER, Pattern, compile_filter, katib_number
 
 SYNTAX = error(
@@ -121,6 +123,15 @@ def filters(node: Node, spec: Node) -> Iterator[Defect]:
         lines = [line.format(m=metric.text) for line in USUAL]
         if not any(name == metric.text for line in lines for p in usable for name, _ in _matches(p, line)):
             yield BLIND.at(node, f"'{metric.text}' is found in no usual line, such as '{lines[0]}'")
+
+
+def unread(node: Node) -> Iterator[Defect]:
+    """Yields the filters of a collector that reads no lines which Katib's webhook refuses all the same."""
+    for item in node.items:
+        if item.text:
+            yield from (
+                replace(defect, effect=REFUSED) for defect in _compiled(item)[1] if defect.rule != SEMICOLON.name
+            )
 
 
 def _is_text(spec: Node) -> bool:

@@ -1,5 +1,7 @@
 """Finds the Experiment among the documents of a text, with the line of each place, and the defects of the YAML."""
 
+import re
+
 from katib.check.finding import Defect, error
 from katib.check.node import Node
 from katib.errors import nearest
@@ -58,6 +60,10 @@ MORE = error(
 )
 
 
+DIRECTIVE = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\r?\n)*%")
+"""The beginning of a text that tells a parser its version of YAML; kubectl takes that line for a document by itself."""
+
+
 def read(text: str) -> tuple[Node | None, list[Defect]]:
     """Returns the Experiment in `text`, None if there is none to check further, and the defects of the YAML."""
     try:
@@ -66,6 +72,9 @@ def read(text: str) -> tuple[Node | None, list[Defect]]:
         if cause.too_large:
             return None, [TOO_LARGE.at(_top(cause.line), cause.problem)]
         return None, [NO_YAML.at(_top(cause.line), f"is not YAML: {cause.problem}")]
+    if directive := DIRECTIVE.match(text):
+        top = _top(directive[0].count("\n") + 1)
+        return None, [NO_YAML.at(top, "is a directive (%), which kubectl does not read", fix="remove this line")]
     document = chosen(documents)
     if document is None:
         count = sum(map(_is_experiment, documents))

@@ -12,6 +12,27 @@ DEFECTS: Defects = {
         collector("Custom"),
         {"collector-custom spec.metricsCollectorSpec.collector.customCollector"},
     ),
+    "custom collector with a path and no kind": (
+        {
+            "spec.metricsCollectorSpec": {
+                "collector": {"kind": "Custom", "customCollector": {"name": "own", "image": "a/b:1"}},
+                "source": {"fileSystemPath": {"path": "/metrics/log"}},
+            },
+            "spec.earlyStopping": DROP,
+        },
+        {"collector-path spec.metricsCollectorSpec.source.fileSystemPath.kind"},
+    ),
+    "filter with an open bracket for event files": (
+        collector(
+            "TensorFlowEvent",
+            fileSystemPath={"path": "/events", "kind": "Directory"},
+            filter={"metricsFormat": ["(a)(b"]},
+        ),
+        {
+            "filter-syntax spec.metricsCollectorSpec.source.filter.metricsFormat[0]",
+            "?collector-source-ignored spec.metricsCollectorSpec.source.filter",
+        },
+    ),
     "relative file": (
         collector("File", fileSystemPath={"path": "metrics.json", "kind": "File", "format": "JSON"}),
         {"collector-path spec.metricsCollectorSpec.source.fileSystemPath.path"},

@@ -84,6 +84,8 @@ class Job(Node):
     kind: StrictStr
     metadata: models.IoK8sApimachineryPkgApisMetaV1ObjectMeta | None = None
     spec: JobSpec
+    status: Any = None
+    """What it holds is not looked at: kubectl create --dry-run writes an empty one, which Go keeps."""
 
 
 NAMES: dict[Any, str] = {

@@ -80,6 +80,8 @@ def test_line_of_a_finding_is_that_of_its_key_or_of_the_nearest_key_above() -> N
         ('"1e-4"', "1e-4"),
         ("!!str 1e-4", "1e-4"),
         ("!!str yes", "yes"),
+        ("!!int '4'", 4),
+        ("_4", "_4"),
     ],
 )
 def test_scalar_is_read_as_kubectl_reads_it(written: str, value: object) -> None:
@@ -94,6 +96,26 @@ def test_scalar_is_read_as_kubectl_reads_it(written: str, value: object) -> None
 def test_number_that_is_not_finite_is_found(written: str) -> None:
     _, findings = read(HEAD + f"value: {written}\n")
     assert [finding.rule for finding in findings] == ["not-finite"]
+
+
+def test_directive_before_the_first_document_is_no_yaml_to_kubectl() -> None:
+    """Its reader takes the lines before --- for a document of their own, which goyaml refuses."""
+    for directive in ("%YAML 1.1", "# note\n%TAG ! tag:example.com,2000:"):
+        _, findings = read(f"{directive}\n---\n{HEAD}")
+        assert [finding.rule for finding in findings] == ["not-yaml"]
+        assert findings[0].line == directive.count("\n") + 1
+
+
+def test_word_of_several_lines_is_shown_on_one() -> None:
+    found = check_text(spoiled({"metadata.name": "field\n"}), "test")
+    assert [finding.problem for finding in found] == [r"'field\n' is not a name of this kind"]
+
+
+def test_long_word_is_shown_without_its_middle() -> None:
+    (found,) = check_text(spoiled({"spec.objective.type": "max" * 10_000 + "imise"}), "test")
+    assert "maxmax" in found.problem
+    assert "imise" in found.problem
+    assert len(found.problem) < 400
 
 
 def test_other_documents_of_the_file_are_left_to_kubectl() -> None:
