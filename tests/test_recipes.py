@@ -1,7 +1,8 @@
-"""The recipes of docs/extend.md: the code that the page shows is what runs here."""
+"""The recipes of docs/extend.md, whose code is what runs here; and tables of the docs against what they list."""
 
 import re
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -54,6 +55,15 @@ def test_a_page_has_every_key_of_the_file_and_its_default(page: str, model: type
     for key, field in model.model_fields.items():
         assert key in required, key
         assert required[key] or not field.is_required(), key
+
+
+def test_the_layers_on_the_page_are_those_of_the_linter() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = text.partition("| layer | holds |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [set(re.findall(r"[\w_]+", line.split("|")[1])) for line in table.splitlines()]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract.get("containers") == ["katib"])
+    assert rows == [set(layer.split(" | ")) for layer in layers]
 
 
 def test_the_model_separates_and_its_spec_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
