@@ -14,7 +14,7 @@ import signal
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +115,7 @@ class Command:
         return "" if code == 0 else f"it ended with {f'signal {-code}' if code < 0 else f'exit code {code}'}"
 
 
-def recipient(value: str, environment: Mapping[str, str] = os.environ) -> Recipient:
+def recipient(value: str) -> Recipient:
     """Returns whom `--notify` names: an address, a command, or `@FILE` with one of them. Raises NotifyError."""
     text, secret = value.strip(), value.strip().startswith("@")
     if secret and len(text) > 1:
@@ -125,7 +125,7 @@ def recipient(value: str, environment: Mapping[str, str] = os.environ) -> Recipi
         raise NotifyError(f"{where}: is empty; give an address, a command, or @FILE with one of them")
     if "://" in text.split()[0] or text.lower().startswith(("http:", "https:")):
         return _address(text, where, secret=secret)
-    return _command(text, where, environment)
+    return _command(text, where)
 
 
 def _from_file(path: Path) -> str:
@@ -173,7 +173,7 @@ def _address(text: str, where: str, *, secret: bool) -> Address:
     return address
 
 
-def _command(text: str, where: str, environment: Mapping[str, str]) -> Command:
+def _command(text: str, where: str) -> Command:
     """Returns the command. Raises NotifyError where it is none, or where its program is not there."""
     try:
         words = shlex.split(text)
@@ -182,7 +182,7 @@ def _command(text: str, where: str, environment: Mapping[str, str]) -> Command:
     if any(TEXT in word and word != TEXT for word in words):
         raise NotifyError(f"{where}: {TEXT} must be a word of its own; a script may read the message on its stdin")
     program = words[0] if words else ""
-    if shutil.which(program, path=environment.get("PATH")) is None:
+    if shutil.which(program) is None:
         # It may be an address without its scheme, and so a secret.
         named = f"no program '{clean(program, 40)}'" if "/" not in program else "no such program"
         raise NotifyError(f"{where}: {named}; give a command, or an address with https://")

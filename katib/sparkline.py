@@ -11,8 +11,8 @@ STEEP = 0.1
 """The part of all values, the worst, that lies below the scale: of the steep beginnings."""
 
 
-def sparklines(curves: Sequence[Sequence[float]], *, maximize: bool, width: int = WIDTH) -> list[str]:
-    """Returns a line for each curve, the longest of which takes `width` characters or one an epoch.
+def sparklines(curves: Sequence[Sequence[float]], *, maximize: bool) -> list[str]:
+    """Returns a line for each curve, the longest of which takes WIDTH characters or one an epoch.
 
     Scale and epochs are the same for all; a curve of fewer than two values is an empty text.
     """
@@ -22,7 +22,7 @@ def sparklines(curves: Sequence[Sequence[float]], *, maximize: bool, width: int 
         return ["" for _ in curves]
     worst = int(STEEP * (len(values) - 1))
     low, high = (values[worst], values[-1]) if maximize else (values[0], values[len(values) - 1 - worst])
-    cells = min(width, longest)
+    cells = min(WIDTH, longest)
     ends = [round((cell + 1) * longest / cells) for cell in range(cells)]
     begins = [0, *ends[:-1]]
     return [

@@ -142,12 +142,11 @@ def print_rows(
     rows: Sequence[Sequence[str]],
     ranks: Sequence[int] = (),
     *,
-    elsewhere: str = "--json",
     out: Output | None = None,
     title: str = "",
 ) -> None:
     """Prints a small table, words aligned to the left and numbers to the right."""
-    print_columns(columns(headings, rows, ranks), out or output(), elsewhere=elsewhere, title=title)
+    print_columns(columns(headings, rows, ranks), out or output(), elsewhere="--json", title=title)
 
 
 def print_words(*sentences: str, indent: int = 0, file: IO[str] | None = None) -> None:

@@ -54,10 +54,7 @@ def read_record(trial: Tree) -> Record:
         if (begin := instant(start)) is not None
     }
     progress = _PROGRESS.search(text)
-    try:
-        return Record(spans, int(progress[1]), number(progress[2])) if progress else Record(spans)
-    except ValueError:
-        return Record(spans)
+    return Record(spans, int(progress[1]), number(progress[2])) if progress else Record(spans)
 
 
 def span_of(pod: Tree) -> Span | None:

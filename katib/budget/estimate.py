@@ -93,13 +93,6 @@ class ModelEstimate:
         """This estimate with the hours of an epoch according to the spec."""
         return replace(self, hours_per_epoch=self.spec.hours_per_run * self.gpus / self.spec.epochs)
 
-    @property
-    def stopped_from(self) -> str:
-        """What the expectation is based on."""
-        if self.spending:
-            return "simulation of promote"
-        return f"{self.used.ended} ended trials" if self.used.ended else "assumption"
-
 
 @dataclass(frozen=True)
 class BudgetEstimate:

@@ -90,6 +90,6 @@ class Node:
             yield from entry.texts()
 
 
-def named(items: list[Node], key: str = "name") -> dict[str, Node]:
+def named(items: list[Node]) -> dict[str, Node]:
     """Returns the items of a list by name; the last one wins if two have the same, as in Go's maps."""
-    return {name: item for item in items if (name := item[key].text)}
+    return {name: item for item in items if (name := item["name"].text)}

@@ -99,13 +99,11 @@ class Frame:
             parts.append(text(EDGE, self.top - 7, self.y_title, "title"))
         return "".join(parts)
 
-    def rule(self, value: Value, words: str = "", kind: str = "rule") -> str:
+    def rule(self, value: Value, words: str) -> str:
         """Returns a horizontal line at a value, with words at its right end beyond the rectangle's marks."""
         y = self.up(value)
-        return line([(self.left, y), (self.end, y)], kind) + (text(self.end + 4, y + 4, words, "note") if words else "")
+        return line([(self.left, y), (self.end, y)], "rule") + text(self.end + 4, y + 4, words, "note")
 
-    def drawing(
-        self, title: str, description: str, marks: Sequence[str], kind: str = "", *, interactive: bool = False
-    ) -> Drawing:
+    def drawing(self, title: str, description: str, marks: Sequence[str], *, interactive: bool = False) -> Drawing:
         """Returns the figure: the axes, then the marks."""
-        return Drawing(self.width, self.height, title, description, (self.axes(), *marks), kind, interactive)
+        return Drawing(self.width, self.height, title, description, (self.axes(), *marks), interactive=interactive)

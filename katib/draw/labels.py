@@ -11,6 +11,8 @@ TEXT, ROW = 12.0, 18.0
 WIDE = 0.58
 """The mean width of a letter in units of its height, in the fonts of the page, generously."""
 SWATCH = 16.0
+APART = 14.0
+"""The least distance between the labels of one column."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Label:
     kind: str = "note"
 
 
-def width_of(words: str, size: float = TEXT) -> float:
+def width_of(words: str) -> float:
     """Returns about how wide words are, in pixels."""
-    return WIDE * size * len(words)
+    return WIDE * TEXT * len(words)
 
 
 def legend(entries: Sequence[Entry], width: float) -> tuple[str, float]:
@@ -50,16 +52,16 @@ def legend(entries: Sequence[Entry], width: float) -> tuple[str, float]:
     return group("legend", parts), (y + ROW / 2 + 4) if entries else 0.0
 
 
-def apart(labels: Sequence[Label], low: float, high: float, distance: float = 14.0) -> list[Label]:
+def apart(labels: Sequence[Label], low: float, high: float) -> list[Label]:
     """Returns labels of one column moved up and down until none covers another, within `low` and `high` if it fits."""
     order = sorted(range(len(labels)), key=lambda index: labels[index].y)
     places = [min(max(labels[index].y, low), high) for index in order]
     for index in range(1, len(places)):
-        places[index] = max(places[index], places[index - 1] + distance)
+        places[index] = max(places[index], places[index - 1] + APART)
     if places and places[-1] > high:
         places[-1] = high
         for index in range(len(places) - 2, -1, -1):
-            places[index] = min(places[index], places[index + 1] - distance)
+            places[index] = min(places[index], places[index + 1] - APART)
     found = list(labels)
     for index, y in zip(order, places, strict=True):
         found[index] = replace(labels[index], y=y)

@@ -107,10 +107,9 @@ def rect(
     return element("rect", _marked(f"bar {kind}", trial, tip) | sides | {"rx": radius or None} | more)
 
 
-def rug(x: float, y: float, kind: str = "", trial: str = "", *, length: float = 8.0, along: bool = False) -> str:
-    """Returns a short stroke at the edge of a frame, for a value beyond it: horizontal if `along` a vertical edge."""
-    data = f"M{_short(x)} {_short(y)}" + (f"h{_short(length)}" if along else f"v{_short(-length)}")
-    return element("path", _marked(f"rug {kind}", trial) | {"d": data})
+def rug(x: float, y: float, kind: str, trial: str) -> str:
+    """Returns a short vertical stroke at the edge of a frame, for a value beyond it."""
+    return element("path", _marked(f"rug {kind}", trial) | {"d": f"M{_short(x)} {_short(y)}v-8"})
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: Anchor = "start", **more: Attribute) -> str:

@@ -13,9 +13,10 @@ from katib.draw.scale import Category, Linear
 from katib.manifest.gpu_hours import SPENT
 from katib.manifest.object import Manifest
 from katib.report.figure import Figure, by_state, sized
-from katib.table.patience import ends_itself, patience_of, used
+from katib.table.patience import ends_itself, used
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, count, duration
+from katib.trainer_contract import Flags
 
 THICK = 28.0
 """Pixels of a bar."""
@@ -77,7 +78,7 @@ def hours(value: float) -> str:
 def _finding(table: TrialTable, found: Cost) -> str:
     parts = [f"{hours(found.used)} of {table.device} time in {count(len(table.rows), 'trial')}."]
     if found.planned is not None:
-        patience = "patience and " if patience_of(Manifest(table.identity.spec)) else ""
+        patience = "patience and " if Manifest(table.identity.spec).number(Flags.PATIENCE) else ""
         expected = (
             "" if found.expected is None else f", about {hours(found.expected)} expected with {patience}early stopping"
         )

@@ -64,7 +64,7 @@ def entries(rows: Sequence[TrialRow], belief: Belief) -> tuple[Entry, ...]:
     return tuple(found)
 
 
-def baseline_rule(table: TrialTable, frame: Frame, marks: Sequence[tuple[float, float]] = ()) -> str:
+def baseline_rule(table: TrialTable, frame: Frame) -> str:
     """Returns a line at the baseline's mean, with its label beyond the frame; empty where there is none."""
     baseline = table.baseline
     if baseline is None:

@@ -31,7 +31,6 @@ def next_steps(
     *,
     room: int | None = None,
     earlier: Sequence[Observation] = (),
-    position: int | None = None,
     names: Collection[str] = (),
 ) -> list[Step]:
     """Returns the next `count` steps; fewer where nothing is to be done until a running trial reports, or ever.
@@ -49,7 +48,7 @@ def next_steps(
         known[known.index(going_on)] = replace(going_on, outcome="running")
     left = count - len(steps) if room is None else min(room, count - len(steps))
     if left > 0:
-        points = sampler.propose(known, left, earlier=earlier, position=position, names=names)
+        points = sampler.propose(known, left, earlier=earlier, names=names)
         steps += [Step(point, trial=sampler.trial_name(point)) for point in points]
     return steps
 

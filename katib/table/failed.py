@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from katib.errors import SepsweepError, nearest
+from katib.errors import SepsweepError
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
 from katib.trial import WITHOUT_RESULT, meant
+
+NAMED = 3
+"""How many trials a message names."""
 
 
 def named_trial(table: TrialTable, word: str) -> TrialRow | None:
@@ -44,15 +47,10 @@ def failed_trials(table: TrialTable, *, every: bool) -> list[TrialRow]:
     return rows
 
 
-def unknown(word: str, names: Sequence[str]) -> str:
-    """Returns the end of a message: the experiment or the failed trial that `word` was probably meant to be."""
-    return nearest(word, names) if names else "there is none yet"
-
-
 def _diverged(row: TrialRow) -> bool:
     return row.reason.startswith("diverged")
 
 
-def _names(rows: Sequence[TrialRow], most: int = 3) -> str:
-    more = f" and {len(rows) - most} more" if len(rows) > most else ""
-    return ", ".join(row.trial for row in rows[:most]) + more
+def _names(rows: Sequence[TrialRow]) -> str:
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return ", ".join(row.trial for row in rows[:NAMED]) + more

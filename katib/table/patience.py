@@ -20,30 +20,20 @@ BEGIN, HOPELESS = "patience: ", "hopeless: "
 """The beginnings of the reasons of trials that ended themselves."""
 
 
-def patience_of(manifest: Manifest) -> int | None:
-    """Returns the patience that the manifest's command gives to the trainer, or None."""
-    return manifest.number(Flags.PATIENCE)
-
-
-def hopeless_of(manifest: Manifest) -> int | None:
-    """Returns the epochs after which the manifest's command gives up a training below the mixtures, or None."""
-    return manifest.number(Flags.HOPELESS)
-
-
 def ends_itself(manifest: Manifest) -> bool:
     """Returns whether a trial may end itself before its epochs."""
-    return patience_of(manifest) is not None or hopeless_of(manifest) is not None
+    return manifest.number(Flags.PATIENCE) is not None or manifest.number(Flags.HOPELESS) is not None
 
 
 def explained(rows: Iterable[TrialRow], manifest: Manifest, *, direction: Direction) -> list[TrialRow]:
     """Returns the rows, with a reason for those that ended themselves early."""
-    epochs, patience = manifest.number(Flags.EPOCHS), patience_of(manifest)
+    epochs, patience = manifest.number(Flags.EPOCHS), manifest.number(Flags.PATIENCE)
     if epochs is None or not ends_itself(manifest):
         return list(rows)
 
     def why(row: TrialRow) -> str:
         # Where the mixtures' value is known, a trial above it was not hopeless.
-        hopeless = hopeless_of(manifest) if row.gain is None or row.gain < 0 else None
+        hopeless = manifest.number(Flags.HOPELESS) if row.gain is None or row.gain < 0 else None
         return reason(row.values, epochs, patience, hopeless, direction=direction)
 
     return [

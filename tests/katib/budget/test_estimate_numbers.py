@@ -102,7 +102,6 @@ def test_a_search_under_way_in_all_its_numbers() -> None:
     assert found.days_left_site == pytest.approx(47 * 0.25 / 24)  # one after the other
     assert not found.over
     assert planned(*ROWS[:5], spec=SPEC.model_copy(update={"trials": 5})).over
-    assert model.stopped_from == "5 ended trials"
     assert model.ahead == (6.0, 5.0, 12.0, 12.0, 12.0)
 
 
@@ -144,7 +143,7 @@ def test_the_assumed_saving_is_a_share_of_the_epochs_behind_the_first_look(
     spec = SPEC.model_copy(update={"epochs_with_patience": patience, "early_stopping": stopping})
     (model,) = planned(spec=spec).models
     assert (model.epochs_expected, model.epochs_patience) == (pytest.approx(expected), patience or 20)
-    assert (model.measured, model.stopped_from) == (0, "assumption")
+    assert model.measured == 0
     # An estimate of four hours for a run on two GPUs is one of eight GPU-hours.
     assert (model.hours_per_epoch, model.gpu_hours) == (8 / 20, 80)
     assert model.gpu_hours_stopping == pytest.approx(10 * expected * 8 / 20)

@@ -62,7 +62,7 @@ def test_every_mark_is_xml_and_keeps_its_trial_and_no_text_becomes_markup() -> N
         interval(1, 2, 3),
         band([(0, 1, 2), (1, 1, 3)]),
         rect(0, 0, 3, 4, "", HOSTILE),
-        rug(1, 2, "", HOSTILE, along=True),
+        rug(1, 2, "", HOSTILE),
         text(1, 2, HOSTILE),
         element("g", {"title": HOSTILE}),
     ]

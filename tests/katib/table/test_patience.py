@@ -23,8 +23,9 @@ from katib.report.curves import curves
 from katib.report.log import entry
 from katib.spec import load_spec
 from katib.table.formats import as_csv, as_json, markdown
-from katib.table.patience import explained, patience_of, reason
+from katib.table.patience import explained, reason
 from katib.table.trial_table import TrialTable
+from katib.trainer_contract import Flags
 from katib.trial import Direction
 from tests.katib.backend.cluster.test_cluster_table import katib_trial
 from tests.katib.backend.cluster.test_cluster_table import made as on_cluster
@@ -74,13 +75,13 @@ def test_a_trial_that_ended_for_another_cause_has_no_reason(values: tuple[float,
 def test_a_manifest_without_patience_explains_nothing() -> None:
     """Its command, and one with the flag in one word, as people write it too."""
     spec = manifest()["spec"]
-    assert patience_of(Manifest(spec)) == 10
+    assert Manifest(spec).number(Flags.PATIENCE) == 10
     command = spec["trialTemplate"]["trialSpec"]["spec"]["template"]["spec"]["containers"][0]["command"]
     place = command.index("--patience")
     command[place : place + 2] = ["--patience=7"]
-    assert patience_of(Manifest(spec)) == 7
+    assert Manifest(spec).number(Flags.PATIENCE) == 7
     del command[place]
-    assert patience_of(Manifest(spec)) is None
+    assert Manifest(spec).number(Flags.PATIENCE) is None
     assert explained([], Manifest(spec), direction=Direction.MAXIMIZE) == []
 
 
