@@ -58,6 +58,14 @@ def is_trainer(argv: Sequence[str]) -> bool:
     return _TRAINER.match(_joined(script or " ".join(argv))) is not None
 
 
+def trainer_in(argv: Sequence[str]) -> list[str]:
+    """Returns the words of our trainer's command up to its module, which a verb may follow.
+
+    There are none where only a shell can read them, or where it is another program's.
+    """
+    return list(argv[: argv.index("trainer") + 1]) if "trainer" in argv and is_trainer(argv) else []
+
+
 def flags_in(words: Iterable[str]) -> dict[str, list[str]]:
     """Returns each flag of a command with the words after it; of a flag that is given twice, the last one."""
     flags: dict[str, list[str]] = {}

@@ -11,10 +11,10 @@ from katib.backend.local.own_program import is_own_program
 from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import LOCK, MANIFEST
 from katib.backend.local.table import experiments, read_table
-from katib.errors import EngineError, FolderError
+from katib.errors import EngineError, FolderError, nearest
 from katib.manifest.object import Manifest
 from katib.notify import Recipient
-from katib.table.failed import failed_trial, failed_trials, named_trial, unknown
+from katib.table.failed import failed_trial, failed_trials, named_trial
 from katib.table.trial_table import TrialRow
 from katib.terminal import print_words, say
 from katib.text import count
@@ -83,7 +83,8 @@ def prepare_again(
             if row := named_trial(table, word):
                 return _again(runs, name, [failed_trial(row)], data, notify)
             failed += [row.trial for row in table.rows if row.state in WITHOUT_RESULT]
-    raise FolderError(f"{runs}: no experiment or trial '{word}': {unknown(word, [*names, *failed])}")
+    hint = nearest(word, [*names, *failed]) if names else "there is none yet"
+    raise FolderError(f"{runs}: no experiment or trial '{word}': {hint}")
 
 
 def _again(runs: Path, name: str, rows: Sequence[TrialRow], data: Path | None, notify: Recipient | None) -> LocalAgain:

@@ -21,7 +21,7 @@ from katib.backend.local.variables import unset, variables
 from katib.backend.local.volumes import HOST_PATH, corpus_volume, mounted_folders, stand_ins
 from katib.errors import FolderError, ManifestError
 from katib.manifest.cluster_only import beside, not_followed
-from katib.manifest.command import as_run, expand, is_trainer
+from katib.manifest.command import as_run, expand, is_trainer, trainer_in
 from katib.manifest.experiment import Experiment, TrialPod
 from katib.program import CHECKOUT, ROOT, TRAINER_PACKAGES, lack
 from katib.text import count
@@ -67,6 +67,12 @@ class Launcher:
         return 1 if device is None else self.slots.count(device)
 
     @property
+    def largest(self) -> dict[str, str]:
+        """The largest values of the search, with which a trial takes the most time and memory."""
+        parameters = self.experiment.search.parameters
+        return {parameter.name: parameter.max or parameter.values[-1] for parameter in parameters}
+
+    @property
     def ours(self) -> bool:
         """Whether trials run our trainer."""
         return is_trainer(_example(self.experiment).argv)
@@ -105,7 +111,7 @@ class Launcher:
         # The command is another program's, or the corpus is a parameter of the search.
         if folder is None or folder != _data_dir(other.argv):
             return of_tables(self.data)
-        return fingerprint(trial.argv[: trial.argv.index("trainer") + 1], trial.env, folder)
+        return fingerprint(trainer_in(trial.argv), trial.env, folder)
 
     def launch(
         self, trial: str, assignments: Mapping[str, str], device: str | None, *, continued: bool = False

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from time import monotonic, time
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 
 from rich.console import Group
 from rich.live import Live
@@ -54,9 +54,7 @@ class LiveTable(Lines):
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._live.stop()
 
     def say(self, text: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from katib.errors import ManifestError
-from katib.manifest.command import flags_in, is_trainer
+from katib.manifest.command import flags_in, trainer_in
 from katib.trainer_contract import Flags, is_own, run_trainer
 from katib.trainer_flags import fields_in, flag_of
 
@@ -18,9 +18,10 @@ def require_model(experiment: str, argv: Sequence[str], env: Mapping[str, str]) 
     """
     given = flags_in(argv)
     model = " ".join(given.get(Flags.MODEL, ()))
-    if not (is_trainer(argv) and "trainer" in argv and is_own(model)):
+    program = trainer_in(argv)
+    if not program or not is_own(model):
         return
-    words = [*argv[: list(argv).index("trainer") + 1], "describe", Flags.SEGMENT_SECONDS, SECONDS, Flags.MODEL, model]
+    words = [*program, "describe", Flags.SEGMENT_SECONDS, SECONDS, Flags.MODEL, model]
     preset = given.get(Flags.PRESET, [])
     fields = [word for name, text in fields_in(given).items() for word in (flag_of(name), text)]
     answer = run_trainer([*words, *([Flags.PRESET, *preset] if preset else []), *fields], env)

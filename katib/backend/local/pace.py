@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from katib.backend.local.launch import Launcher
 from katib.errors import ManifestError
-from katib.manifest.command import is_trainer
+from katib.manifest.command import trainer_in
 from katib.text import count, duration
 from katib.trainer_contract import NO_USABLE_GPU, NOTE, SMALLEST_PRESET, Flags, run_trainer
 
@@ -56,15 +56,12 @@ def pace(launcher: Launcher) -> Pace | None:
     Raises ManifestError with the trainer's own message where it could not train.
     """
     experiment, gpu = launcher.experiment, launcher.slots[0]
-    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in experiment.search.parameters}
-    launch = launcher.launch("pace", highest, gpu)
+    launch = launcher.launch("pace", launcher.largest, gpu)
     words = [part for word in launch.argv for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    if launcher.data is None or not is_trainer(words) or _flag(words, Flags.PRESET) == SMALLEST_PRESET:
+    program = trainer_in(words)
+    if launcher.data is None or not program or _flag(words, Flags.PRESET) == SMALLEST_PRESET:
         return None
-    # The words of a shell's command line cannot be read here.
-    if "trainer" not in words:
-        return None
-    words.insert(words.index("trainer") + 1, "pace")
+    words = [*program, "pace", *words[len(program) :]]
     # With the device `auto`, the trainer says why it cannot use a GPU.
     epoch, warning = _ask(words if gpu else _on(words, "auto"), launcher, launch.env)
     reason = warning or "there is no GPU here"

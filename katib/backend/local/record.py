@@ -8,7 +8,7 @@ import math
 import platform
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -186,11 +186,8 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """Yields a connection that sees one state of the database, whatever the engine writes meanwhile."""
     try:
         # It is not opened read-only, so that SQLite can roll back what a killed engine left half written.
-        database = opened(folder / DATABASE, LOCK_TIMEOUT)
-        try:
+        with closing(opened(folder / DATABASE, LOCK_TIMEOUT)) as database:
             yield database
-        finally:
-            database.close()
     except OSError as error:
         raise unreadable(folder, str(error.strerror)) from error
     except sqlite3.Error as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from katib.backend.local.devices import Gpu, has_mps, told
 from katib.backend.local.launch import Launch, Launcher
 from katib.errors import ManifestError
-from katib.manifest.command import flags_in, is_trainer
+from katib.manifest.command import flags_in, trainer_in
 from katib.trainer_contract import Flags, run_trainer
 from katib.trainer_flags import fields_in, flag_of
 
@@ -69,8 +69,9 @@ def sharing(launcher: Launcher) -> Sharing | None:
             f"SLOTS={trials} (--slots): the GPU {closed.uuid} admits one process only (compute mode Exclusive_Process);"
             " start MPS (nvidia-cuda-mps-control -d), or leave SLOTS out"
         )
-    given = flags_in(_largest(launcher).argv)
-    return Sharing(trials, _step(launcher), _least(found), mps, half=_word(given, "--precision") in HALF)
+    launch = launcher.launch("sharing", launcher.largest, launcher.slots[0])
+    given = flags_in(launch.argv)
+    return Sharing(trials, _step(launcher, launch), _least(found), mps, half=_word(given, "--precision") in HALF)
 
 
 def _least(found: Sequence[Gpu]) -> int | None:
@@ -78,14 +79,12 @@ def _least(found: Sequence[Gpu]) -> int | None:
     return min((gpu.memory or 0 for gpu in found), default=0) or None
 
 
-def _step(launcher: Launcher) -> int | None:
-    """Returns the bytes of a training step with the largest values; None for a program of which that is not known."""
-    launch = _largest(launcher)
-    given = flags_in(launch.argv)
-    # The words of a shell's command line cannot be read.
-    if not is_trainer(launch.argv) or "trainer" not in launch.argv:
+def _step(launcher: Launcher, launch: Launch) -> int | None:
+    """Returns the bytes of a training step of a trial; None for a program of which that is not known."""
+    given, program = flags_in(launch.argv), trainer_in(launch.argv)
+    if not program:
         return None
-    words = [*launch.argv[: launch.argv.index("trainer") + 1], "describe", "--json"]
+    words = [*program, "describe", "--json"]
     for flag in (Flags.MODEL, Flags.PRESET, Flags.SEGMENT_SECONDS):
         words += [flag, *given[flag]] if flag in given else []
     sizes = [size for flag in (Flags.BATCH_SIZE, Flags.MICRO_BATCH) if (size := _word(given, flag)).isdecimal()]
@@ -95,13 +94,6 @@ def _step(launcher: Launcher) -> int | None:
     if answer.code:
         raise ManifestError(f"{launcher.experiment.name}: {answer.problem}")
     return int(json.loads(answer.output)["memory"])
-
-
-def _largest(launcher: Launcher) -> Launch:
-    """Returns the command of a trial with the largest values of the search."""
-    parameters = launcher.experiment.search.parameters
-    highest = {parameter.name: parameter.max or parameter.values[-1] for parameter in parameters}
-    return launcher.launch("sharing", highest, launcher.slots[0])
 
 
 def _word(given: Mapping[str, Sequence[str]], flag: str) -> str:

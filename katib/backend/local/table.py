@@ -14,7 +14,7 @@ from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
 from katib.errors import EngineError, FolderError, SepsweepError, nearest
-from katib.heartbeat import Heartbeat, read_heartbeat
+from katib.heartbeat import read_heartbeat
 from katib.manifest.experiment import load_experiment
 from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
@@ -116,7 +116,9 @@ def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
 def _row(trial: Trial, identity: Identity, folder: Path, gpus: int, ours: bool) -> TrialRow:
     value = trial.value(identity.strategy)
     mixture = _mixture(folder / SUMMARY, f"mixture_{identity.metric}")
-    at_work = _at_work(trial, folder)
+    since = trial.effort.started if trial.state == "Running" else None
+    # Until the last output, and not until now, because an engine that was killed leaves its trials Running.
+    at_work = 0.0 if since is None else seen_for(folder, since)
     return TrialRow(
         trial=trial.name,
         state=trial.state,
@@ -137,7 +139,7 @@ def _row(trial: Trial, identity: Identity, folder: Path, gpus: int, ours: bool) 
         wandb=wandb_link(folder),
         started=trial.proposed,
         ended=trial.ended,
-        heartbeat=_beat(trial, folder),
+        heartbeat=None if since is None else read_heartbeat(folder, since),
         fix=_fix(trial, folder, ours=ours),
     )
 
@@ -175,23 +177,6 @@ def _metrics(trial: Trial, identity: Identity, folder: Path) -> Metrics:
         Point(step, value, times.get(step)) for step, value in enumerate(trial.values, 1) if isfinite(value)
     )
     return metrics
-
-
-def _at_work(trial: Trial, folder: Path) -> float:
-    """Returns the seconds from the start of the process that is running to its last output.
-
-    They do not count until now, because an engine that was killed leaves its trials Running.
-    """
-    if trial.state != "Running" or trial.effort.started is None:
-        return 0.0
-    return seen_for(folder, trial.effort.started)
-
-
-def _beat(trial: Trial, folder: Path) -> Heartbeat | None:
-    """Returns how far a running trial is within its epoch; None where it does not say."""
-    if trial.state != "Running" or trial.effort.started is None:
-        return None
-    return read_heartbeat(folder, trial.effort.started)
 
 
 def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:

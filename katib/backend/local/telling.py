@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from katib.backend.local.ending import Halt
 from katib.backend.local.live import heartbeats
@@ -36,10 +35,8 @@ class Telling(Lines):
         self._view.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._view.__exit__(kind, error, trace)
+    def __exit__(self, *exception: object) -> None:
+        self._view.__exit__(None, None, None)
 
     def say(self, text: str) -> None:
         """Shows the text."""
