@@ -92,10 +92,15 @@ class Spec(Strict):
         return self.model_dump(exclude=None if self.stages else {"stages"})
 
     @property
+    def pauses(self) -> bool:
+        """Whether a trial that is stopped early may go on as another one."""
+        return self.early_stopping.name == PROMOTE
+
+    @property
     def stop_settings(self) -> Mapping[str, str]:
         """The settings of the stop rule as a manifest has them, with those that promote takes from the spec."""
         given = self.early_stopping.given
-        if self.early_stopping.name != PROMOTE:
+        if not self.pauses:
             return given
         return {RUNGS: default_rungs(self.epochs), "eta": ETA, **given, CONFIGURATIONS: str(self.trials)}
 
@@ -130,7 +135,7 @@ class Spec(Strict):
             raise ValueError(
                 "key 'metric' is missing: its name and direction, such as {name: loss, direction: minimize}"
             )
-        if self.early_stopping.name == PROMOTE and not self.resume:
+        if self.pauses and not self.resume:
             raise ValueError(
                 f"early_stopping {PROMOTE}: a trial that it pauses goes on later, and the spec does not say"
                 " `resume: true`, that the command does so; or take medianstop"

@@ -36,6 +36,11 @@ def labels_at(tree: object, *keys: str) -> dict[str, str]:
     return {key: value for key, value in at(tree, *keys).items() if isinstance(value, str)}
 
 
+def named_at(tree: object, *keys: str, of: str = "value") -> dict[str, str]:
+    """Returns the texts `of` the mappings in the list below `keys`, by their texts `name`, as Katib writes pairs."""
+    return {text_at(item, "name"): text_at(item, of) for item in items_at(tree, *keys)}
+
+
 def put(tree: Tree, keys: tuple[str, ...], value: object) -> Tree:
     """Returns a copy of `tree` with `value` below `keys`; an entry that exists keeps its place among the others."""
     key, *below = keys

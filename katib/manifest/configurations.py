@@ -6,7 +6,7 @@ Katib lets nothing of a stop rule change, so a number that replaces the rule's i
 from collections.abc import Mapping
 
 from katib.stop_settings import CONFIGURATIONS, PROMOTE, configurations_in
-from katib.tree import Tree, at, items_at, labels_at, put, text_at
+from katib.tree import Tree, at, items_at, labels_at, named_at, put, text_at
 
 ANNOTATION = "sepsweep/configurations"
 _SETTINGS = ("earlyStopping", "algorithmSettings")
@@ -39,7 +39,7 @@ def _of_rule(spec: Tree) -> int | None:
     """Returns the number that the rule promote has itself; None with another rule, or where it has none."""
     if text_at(spec, "earlyStopping", "algorithmName") != PROMOTE:
         return None
-    return configurations_in({text_at(item, "name"): text_at(item, "value") for item in items_at(spec, *_SETTINGS)})
+    return configurations_in(named_at(spec, *_SETTINGS))
 
 
 def _with(spec: Tree, number: int) -> Tree:

@@ -1,12 +1,12 @@
 """How two searches differ, named by flags and keys of a spec rather than by paths of the manifest. Pure: no I/O."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from itertools import takewhile
 
 from katib.manifest.command import flags_in
 from katib.manifest.object import Manifest
+from katib.trainer_flags import setting_of
 from katib.tree import Tree, at, items_at, text_at, texts_at, without
 
 
@@ -29,7 +29,7 @@ def _named_changes(before: Tree, after: Tree) -> Iterator[str]:
 
 def leaf(path: str) -> str:
     """Returns the last key of a path, by the name that a flag has for it."""
-    key = re.sub(r".*[.]", "", path)
+    key = path.rpartition(".")[2]
     return _FLAGS.get(key, key)
 
 
@@ -57,7 +57,7 @@ def flags(spec: Tree) -> dict[str, str]:
     container = Manifest(spec).container
     words = [*texts_at(container, "command"), *texts_at(container, "args")]
     program = " ".join(takewhile(lambda word: not word.startswith("--"), words))
-    named = {flag.removeprefix("--").replace("-", "_"): " ".join(values) for flag, values in flags_in(words).items()}
+    named = {setting_of(flag): " ".join(values) for flag, values in flags_in(words).items()}
     return {name: value for name, value in {"command": program, **named}.items() if "${" not in value}
 
 

@@ -6,7 +6,6 @@ reads as empty. What an engine needs to run trials is in katib/manifest/experime
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from katib.measure import Measure, measure_of
 from katib.metrics import DEFAULT_FILTER
 from katib.stop_settings import PROMOTE, RUNGS, STOP_RULES, configurations_in, rungs
 from katib.trainer_contract import Flags
-from katib.tree import Tree, at, items_at, labels_at, put, text_at, texts_at, without
+from katib.tree import Tree, at, items_at, labels_at, named_at, put, text_at, texts_at
 from katib.trial import Direction
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ class Manifest:
     @property
     def stop_settings(self) -> dict[str, str]:
         """The settings of the stop rule."""
-        listed = items_at(at(self.spec, "earlyStopping"), "algorithmSettings")
-        return {text_at(one, "name"): text_at(one, "value") for one in listed}
+        return named_at(self.spec, "earlyStopping", "algorithmSettings")
 
     @property
     def pauses(self) -> bool:
@@ -162,10 +160,7 @@ class Manifest:
     @property
     def references(self) -> dict[str, str]:
         """What each placeholder of a trial refers to: a parameter of the search or a `${trialSpec.…}`."""
-        return {
-            text_at(item, "name"): text_at(item, "reference")
-            for item in items_at(self.spec, "trialTemplate", "trialParameters")
-        }
+        return named_at(self.spec, "trialTemplate", "trialParameters", of="reference")
 
     @cached_property
     def command(self) -> list[str]:
@@ -201,10 +196,6 @@ class Manifest:
         """Returns the whole number that the command gives to a flag of our trainer; None where it gives none."""
         words = self.trainer_flags.get(flag, [])
         return int(words[0]) if len(words) == 1 and words[0].isdecimal() else None
-
-    def with_command(self, command: Sequence[str]) -> Manifest:
-        """Returns the same manifest whose trials run `command`."""
-        return self.with_container({**without(self.container, "args"), "command": list(command)})
 
     def with_container(self, container: Tree) -> Manifest:
         """Returns the same manifest with another primary container."""

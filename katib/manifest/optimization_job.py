@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 from katib.errors import ManifestError
-from katib.tree import Tree, at, items_at, labels_at, text_at, texts_at, without
+from katib.tree import Tree, at, items_at, labels_at, named_at, text_at, texts_at, without
 
 API_VERSION, KIND = "trainer.kubeflow.org/v1alpha1", "OptimizationJob"
 LOST = "lost.sepsweep/"
@@ -79,10 +79,7 @@ def _algorithm(spec: Tree) -> Tree:
     """Returns grid for grid, and else random with the search's seed."""
     if text_at(spec, "algorithm", "algorithmName") == "grid":
         return {"grid": {}}
-    settings = {
-        text_at(item, "name"): text_at(item, "value") for item in items_at(spec, "algorithm", "algorithmSettings")
-    }
-    seed = settings.get("random_state", "")
+    seed = named_at(spec, "algorithm", "algorithmSettings").get("random_state", "")
     return {"random": {"seed": int(seed)} if seed.isdecimal() else {}}
 
 
@@ -113,9 +110,7 @@ def _number(text: str) -> str:
 
 def _words(spec: Tree) -> Mapping[str, str]:
     """Returns what stands for each of the template's placeholders: variables, which Kubernetes fills in."""
-    references = {
-        text_at(item, "name"): text_at(item, "reference") for item in items_at(spec, "trialTemplate", "trialParameters")
-    }
+    references = named_at(spec, "trialTemplate", "trialParameters", of="reference")
     return {
         f"${{trialParameters.{name}}}": f"$({TRIAL if '${' in reference else variable(reference)})"
         for name, reference in references.items()
@@ -173,10 +168,8 @@ def _lost(experiment: Tree) -> Iterator[tuple[str, str]]:
     algorithm = text_at(spec, "algorithm", "algorithmName")
     if algorithm not in ("random", "grid"):
         yield "algorithm", algorithm
-    elif items_at(spec, "algorithm", "algorithmSettings"):
-        names = [text_at(item, "name") for item in items_at(spec, "algorithm", "algorithmSettings")]
-        if others := [name for name in names if name != "random_state"]:
-            yield "algorithm-settings", " ".join(others)
+    elif others := [name for name in named_at(spec, "algorithm", "algorithmSettings") if name != "random_state"]:
+        yield "algorithm-settings", " ".join(others)
     if rule := text_at(spec, "earlyStopping", "algorithmName"):
         yield "early-stopping", rule
     if "maxFailedTrialCount" in spec:

@@ -24,7 +24,7 @@ from katib.spec import Spec, file_of, is_path
 from katib.spec_command import DATA as DATA_FOLDER
 from katib.spec_command import EPOCHS, FIRST_SEED, RUN_DIR, SEED, filled, placeholders
 from katib.spec_flags import require_flags, require_shares
-from katib.stop_settings import PROMOTE, RUNGS, katib_trials, rungs, shortened
+from katib.stop_settings import RUNGS, katib_trials, rungs, shortened
 from katib.text import SECONDS_AN_HOUR, count
 from katib.trainer_contract import CONTINUES, DATA, METRIC, PROCESS_ID, RUNS, TRACKERS, Flags
 from katib.trainer_flags import flag_of
@@ -108,14 +108,14 @@ def render(spec: Spec, site: Site, overrides: Overrides | None = None, word: str
     if spec.command is None:
         require_flags(spec, fixed_flags(spec), words, overrides.settings)
         require_shares(spec, max(1, site.resources.gpus))
-    metric = spec.metric.name if spec.metric else METRIC
+    metric, direction = spec.objective
     return template("experiment.yaml.j2").render(
         spec=spec,
         source=source,
         site=site,
         model_label=_label(spec.model),
         metric=metric,
-        direction=spec.metric.direction if spec.metric else "maximize",
+        direction=direction,
         named=spec.command is None or RUN_DIR in placeholders(spec.command),
         data=spec.command is None or DATA_FOLDER in placeholders(spec.command),
         settings=_settings(spec),
@@ -145,7 +145,7 @@ def command(spec: Spec, site: Site) -> list[str]:
     if spec.command is not None:
         searched = {name: f"${{trialParameters.{name}}}" for name in spec.search}
         values = _values(spec, site) | searched
-        if not pauses(spec):
+        if not spec.pauses:
             return filled(spec.command, values)
         # A continuation on Katib is another trial, and its label says in whose run directory it goes on.
         trial = f"${{{CONTINUES}:-{TRIAL}}}"
@@ -227,7 +227,7 @@ def _settings(spec: Spec) -> dict[str, str]:
 
 def most_trials(spec: Spec) -> int:
     """Returns how many trials Katib starts: with promote, one for each continuation too."""
-    if not pauses(spec):
+    if not spec.pauses:
         return spec.trials
     settings = spec.stop_settings
     reached = [rung for rung in rungs(settings[RUNGS]) if rung < spec.epochs]
@@ -264,11 +264,6 @@ def _data(site: Site) -> str:
 
 def _run_dir(spec: Spec) -> str:
     return f"{RUNS}/{spec.name}/{TRIAL}"
-
-
-def pauses(spec: Spec) -> bool:
-    """Returns whether a trial that is stopped early may go on as another one."""
-    return spec.early_stopping.name == PROMOTE
 
 
 def _prestop(spec: Spec) -> str:

@@ -1,7 +1,7 @@
 """Renders a spec to a W&B sweep file of the same search. Pure but for reading the template."""
 
 from katib.errors import SpecError
-from katib.manifest.render import Overrides, fixed_as_words, fixed_flags, fixed_words, pauses, template
+from katib.manifest.render import Overrides, fixed_as_words, fixed_flags, fixed_words, template
 from katib.manifest.sweep import OF_RUN, from_agent, of_command, of_trainer, parameter, remarks
 from katib.site import Site
 from katib.spec import Spec, file_of
@@ -38,7 +38,7 @@ def render_sweep(
     stopping = spec.stop_settings
     return template("wandb-sweep.yaml.j2").render(
         spec=spec,
-        pauses=pauses(spec),
+        pauses=spec.pauses,
         first_look=rungs(stopping.get(RUNGS, stopping.get("start_step", "")))[0],
         eta=stopping.get("eta"),
         source=source,

@@ -11,7 +11,7 @@ from katib.manifest.object import OWN_SPEC
 from katib.manifest.search import Algorithm
 from katib.measure import Measure, measure_of
 from katib.metrics import rankable
-from katib.tree import Tree, at, items_at, labels_at, text_at
+from katib.tree import Tree, at, items_at, labels_at, named_at, text_at
 from katib.trial import CONTINUES_LABEL, Direction
 from katib.tries import Record, Span, instant, read_record, short, span_of
 
@@ -66,8 +66,7 @@ class ExperimentObject:
     def early_stopping(self) -> Algorithm | None:
         """The stop rule; None where the experiment has none."""
         rule = at(self.tree, "spec", "earlyStopping")
-        settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(rule, "algorithmSettings")}
-        return Algorithm(text_at(rule, "algorithmName"), settings) if rule else None
+        return Algorithm(text_at(rule, "algorithmName"), named_at(rule, "algorithmSettings")) if rule else None
 
 
 @dataclass(frozen=True)
@@ -109,8 +108,7 @@ class TrialObject:
     @property
     def assignments(self) -> dict[str, str]:
         """The values of its parameters."""
-        listed = items_at(self.tree, "spec", "parameterAssignments")
-        return {text_at(item, "name"): text_at(item, "value") for item in listed}
+        return named_at(self.tree, "spec", "parameterAssignments")
 
     @property
     def conditions(self) -> list[Tree]:

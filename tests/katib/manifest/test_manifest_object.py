@@ -57,11 +57,11 @@ def test_the_metrics_and_filters_of_an_experiment() -> None:
         assert (Manifest(one).metrics, Manifest(one).filters) == ([""], [DEFAULT_FILTER])
 
 
-def test_another_command_takes_the_place_of_command_and_arguments_alone() -> None:
+def test_another_container_takes_the_place_of_the_primary_one_alone() -> None:
     """The keys of the manifest, their order and the containers beside the primary one stay as they are."""
     made = spec({"name": "proxy"}, {"name": "train", "command": ["a"], "image": "b", "args": ["c"]}) | {"goal": 1}
     kept = spec({"name": "proxy"}, {"name": "train", "command": ["python", "x"], "image": "b"}) | {"goal": 1}
-    changed = Manifest(made).with_command(["python", "x"])
+    changed = Manifest(made).with_container({"name": "train", "command": ["python", "x"], "image": "b"})
     assert json.dumps(changed.spec) == json.dumps(kept)
     assert changed.command == ["python", "x"]
     assert Manifest(made).command == ["a", "c"]
