@@ -18,9 +18,9 @@ from katib.backend.cluster.run_directories import RunDirectory
 from katib.manifest.configurations import with_rule_of
 from katib.manifest.gpu_hours import ANNOTATION, HOURS_BEFORE
 from katib.search.first_suggestions import FirstSuggestion, first_suggestions
-from katib.text import number
+from katib.text import count, number
 from katib.trainer_contract import DIVERGED, FINISHED
-from katib.tree import items_at, put, text_at
+from katib.tree import items_at, named_at, put, text_at
 
 SETTING = "first_suggestions"
 _SETTINGS = ("spec", "algorithm", "algorithmSettings")
@@ -50,8 +50,7 @@ class Continued:
     def __str__(self) -> str:
         left = [f"{self.diverged} diverged"] if self.diverged else []
         left += [f"{self.beyond} beyond its number of trials"] if self.beyond else []
-        trials = "1 trial" if len(self.trials) == 1 else f"{len(self.trials)} trials"
-        kept = f"{trials} from their run directories ({sum(self.epochs)} epochs kept)"
+        kept = f"{count(len(self.trials), 'trial')} from their run directories ({sum(self.epochs)} epochs kept)"
         return f"{kept}, without {' and '.join(left)}" if left else kept
 
 
@@ -119,9 +118,8 @@ def _with_first(manifest: Object, first: Sequence[FirstSuggestion]) -> Object:
 
 
 def _first(manifest: Object) -> tuple[FirstSuggestion, ...]:
-    settings = {text_at(item, "name"): text_at(item, "value") for item in items_at(manifest, *_SETTINGS)}
     try:
-        return first_suggestions(settings.get(SETTING, "[]"))
+        return first_suggestions(named_at(manifest, *_SETTINGS).get(SETTING, "[]"))
     except ValueError:
         return ()  # somebody else wrote it; the suggestion service refuses it
 

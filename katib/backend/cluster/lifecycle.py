@@ -72,7 +72,7 @@ def activity(cluster: Cluster, search: Search, *, ending: bool = False) -> Activ
     return Activity(search, active, tuple(jobs))
 
 
-def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
+def pause(cluster: Cluster, search: Search, say: Callable[[str], None]) -> None:
     """Suspends the Job of every trial that has not ended, and waits until their pods are gone. Raises ClusterError.
 
     Katib may start another trial while the first ones are being suspended, so this repeats until all are.
@@ -81,7 +81,7 @@ def pause(cluster: Cluster, search: Search, say: Callable[[str], None], timeout:
         raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
     note(cluster, search.name, act_now(cluster, "paused"), say)
     selector = _selector(search)
-    end = time.monotonic() + timeout
+    end = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {TRIAL: selector, JOB: selector, POD: f"{selector},{TRIAL_LABEL}"}) as informer:
         while True:
             for job in activity(cluster, search).jobs:
@@ -114,7 +114,7 @@ def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:
     return resumed
 
 
-def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
+def stop(cluster: Cluster, search: Search, say: Callable[[str], None]) -> None:
     """Ends the search: Katib is to give up at the next failure, and the running trials' Jobs reach their deadline.
 
     Katib's webhook refuses changes of a search that has all of its trials (validator.go); then the search ends with
@@ -129,7 +129,7 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
     if patch:
         cluster.merge(EXPERIMENT, search.name, patch)
     selector = _selector(search)
-    end = time.monotonic() + timeout
+    end = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {TRIAL: selector, JOB: selector, EXPERIMENT: ""}) as informer:
         while True:
             current = find_search(cluster, search.name)
@@ -143,18 +143,18 @@ def stop(cluster: Cluster, search: Search, say: Callable[[str], None], timeout: 
             if current.finished and len(waiting) == len(jobs):
                 return
             if time.monotonic() > end:
-                raise ClusterError(_not_ended(search.name, len(waiting), timeout))
+                raise ClusterError(_not_ended(search.name, len(waiting)))
             informer.wait(10)
 
 
-def delete(cluster: Cluster, search: Search, timeout: float = TIMEOUT_SECONDS) -> None:
+def delete(cluster: Cluster, search: Search) -> None:
     """Deletes the Experiment and everything that it owns; run directories on the runs claim stay.
 
     Waits until its trials and its Suggestion are gone too, since a new search of the same name would adopt them. Raises
     ClusterError where they do not disappear.
     """
     cluster.delete(EXPERIMENT, search.name, search.uid)
-    end = time.monotonic() + timeout
+    end = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {EXPERIMENT: OURS, SUGGESTION: "", TRIAL: f"{EXPERIMENT_LABEL}={search.name}"}) as informer:
         while time.monotonic() < end:
             informer.wait(10)
@@ -163,24 +163,24 @@ def delete(cluster: Cluster, search: Search, timeout: float = TIMEOUT_SECONDS) -
             if informer.complete and not objects[TRIAL] and search.name not in names:
                 return
     raise ClusterError(
-        f"experiment '{search.name}' is marked as deleted, but still exists after {timeout:.0f} s;"
+        f"experiment '{search.name}' is marked as deleted, but still exists after {TIMEOUT_SECONDS:.0f} s;"
         " is Katib's controller up? make doctor"
     )
 
 
-def wait_until_gone(cluster: Cluster, search: Search, timeout: float = TIMEOUT_SECONDS) -> None:
+def wait_until_gone(cluster: Cluster, search: Search) -> None:
     """Waits until no Job and no pod of the deleted `search` is left. Raises ClusterError where that takes too long.
 
     Otherwise a trainer might still write, and Katib would take an old Job for that of a new trial with its name.
     """
-    end = time.monotonic() + timeout
+    end = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {JOB: _selector(search), POD: _selector(search)}) as informer:
         while time.monotonic() < end:
             informer.wait(10)
             if informer.complete and not any(informer.objects().values()):
                 return
     raise ClusterError(
-        f"pods of '{search.name}' still exist after {timeout:.0f} s; the run directories were not touched"
+        f"pods of '{search.name}' still exist after {TIMEOUT_SECONDS:.0f} s; the run directories were not touched"
     )
 
 
@@ -196,15 +196,15 @@ def _require_end(cluster: Cluster, search: Search) -> None:
         )
 
 
-def _not_ended(name: str, waiting: int, timeout: float) -> str:
-    """Returns what is said of a search that has not ended after `timeout` seconds."""
+def _not_ended(name: str, waiting: int) -> str:
+    """Returns what is said of a search that has not ended after TIMEOUT_SECONDS."""
     if waiting:
         return (
             f"experiment '{name}': {waiting} of its trials wait in their Kueue queue and end once they are admitted,"
-            f" which has not happened in {timeout:.0f} s; make delete ends it now and keeps the run directories"
+            f" which has not happened in {TIMEOUT_SECONDS:.0f} s; make delete ends it now and keeps the run directories"
         )
     return (
-        f"experiment '{name}': its trials have ended, but Katib has not noticed after {timeout:.0f} s;"
+        f"experiment '{name}': its trials have ended, but Katib has not noticed after {TIMEOUT_SECONDS:.0f} s;"
         " is its controller up? make doctor"
     )
 

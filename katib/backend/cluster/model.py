@@ -23,7 +23,6 @@ from katib.tries import Record, instant, read_record
 from katib.untrusted import clean
 
 Strategy = Literal["max", "min", "latest"]
-"""The annotation of an Experiment that continues an ended one: the GPU-hours spent until then, by trial, as JSON."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 

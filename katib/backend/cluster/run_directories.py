@@ -94,23 +94,23 @@ class RunDirectory:
         return clean(str(self.summary.get("state", "")), 100)
 
 
-def read(cluster: Cluster, manifest: Object, experiment: str, timeout: float | None = None) -> list[RunDirectory]:
+def read(cluster: Cluster, manifest: Object, experiment: str) -> list[RunDirectory]:
     """Returns the run directories of `experiment`; `manifest` is an Experiment whose trials mount the claim.
 
     Raises ClusterError where they cannot be read.
     """
     body = job(manifest, f"read-{experiment}-", ["python", "-c", READ_SCRIPT, folder_of(experiment)], read_only=True)
     failure = f"run directories of '{experiment}' could not be read"
-    output = _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout, printed=True)
+    output = _run(cluster, body, failure, printed=True)
     return directories(output, failure)
 
 
-def remove(cluster: Cluster, manifest: Object, experiment: str, timeout: float | None = None) -> None:
+def remove(cluster: Cluster, manifest: Object, experiment: str) -> None:
     """Removes the run directories of `experiment` from the runs claim. Raises ClusterError where that fails."""
     command = ["rm", "-rf", "--one-file-system", folder_of(experiment)]
     body = job(manifest, f"clean-{experiment}-", command, read_only=False)
     failure = f"run directories of '{experiment}' were not removed"
-    _run(cluster, body, failure, TIMEOUT_SECONDS if timeout is None else timeout)
+    _run(cluster, body, failure)
 
 
 def folder_of(experiment: str) -> str:
@@ -225,7 +225,7 @@ def _writable(volume: Tree) -> Tree:
     return {**volume, **({"persistentVolumeClaim": claim} if claim else {})}
 
 
-def _run(cluster: Cluster, body: Object, failure: str, timeout: float, *, printed: bool = False) -> str:
+def _run(cluster: Cluster, body: Object, failure: str, *, printed: bool = False) -> str:
     """Runs the Job, deletes it in any case, and returns its output where it is to be `printed`.
 
     Raises ClusterError that begins with `failure`.
@@ -233,12 +233,12 @@ def _run(cluster: Cluster, body: Object, failure: str, timeout: float, *, printe
     created = cluster.create(JOB, body)
     name, uid = name_of(created), created["metadata"]["uid"]
     try:
-        ended = _ended(cluster, name, timeout)
+        ended = _ended(cluster, name)
         objects = cluster.list(POD, f"batch.kubernetes.io/job-name={name}")
         pods = [read_pod(pod) for pod in sorted(objects, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))]
         if not ended.finished:
             reason = why_waiting(ended, pods) or "its pod runs"
-            raise ClusterError(f"{failure}: job '{name}' has not ended after {timeout:.0f} s ({reason})")
+            raise ClusterError(f"{failure}: job '{name}' has not ended after {TIMEOUT_SECONDS:.0f} s ({reason})")
         if not ended.reason and not printed:
             return ""
         try:
@@ -255,9 +255,9 @@ def _run(cluster: Cluster, body: Object, failure: str, timeout: float, *, printe
             cluster.delete(JOB, name, uid)
 
 
-def _ended(cluster: Cluster, name: str, timeout: float) -> Job:
-    """Returns the Job once it has ended, or after `timeout` seconds."""
-    end = time.monotonic() + timeout
+def _ended(cluster: Cluster, name: str) -> Job:
+    """Returns the Job once it has ended, or after TIMEOUT_SECONDS."""
+    end = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {JOB: OURS}) as informer:
         while True:
             informer.wait(max(0.1, min(10.0, end - time.monotonic())))

@@ -176,7 +176,7 @@ def _row(live: LiveTrial, identity: Identity, metrics: Metrics, gpus: float) -> 
     start = trial.started or trial.created
     # Katib writes the observation after the end of a trial; until then, the value comes from the reports.
     value = trial.observed.get(identity.strategy)
-    if value is None or abs(value) == float("inf") or value != value:
+    if value is None or not math.isfinite(value):
         value = objective_value([point.value for point in curve] or live.values, identity.strategy)
     return TrialRow(
         trial=trial.name,

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
-from katib.columns import Column, Styled, fit, missing, without_prefix, wrapped
+from katib.columns import MISSING_LINES, Column, Styled, fit, missing, without_prefix, wrapped
 from katib.eta import ends_at
 from katib.measure import Measure
 from katib.program import as_typed
@@ -16,8 +16,8 @@ from katib.text import count, short, with_unit
 from katib.untrusted import clean
 
 Line = Sequence[Styled]
-FEWEST, MISSING_LINES = 3, 2
-"""The fewest ended trials of a search for which a page has room; the lines that name the columns that do not fit."""
+FEWEST = 3
+"""The fewest ended trials of a search for which a page has room."""
 ALWAYS = 5
 """The highest rank of columns that are shown even if they are empty."""
 

@@ -17,7 +17,7 @@ PRINT_SECONDS = 60.0
 """The longest time between two tables in a file or a pipe."""
 
 
-def watch(cluster: Cluster, name: str | None, out: Output, notify: Recipient | None = None) -> None:
+def watch(cluster: Cluster, name: str | None, out: Output, notify: Recipient | None) -> None:
     """Shows all our searches, or the one called `name`, until Ctrl-C, and tells `notify` of their events.
 
     Raises ClusterError where there is no search of that name, or where the server cannot be reached at first.
