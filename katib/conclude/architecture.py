@@ -178,7 +178,7 @@ def variants(
 
     `before` holds the trials of the search and its confirmation, which time the search's own architecture.
     """
-    values = plan.values(table) if table is not None else [dict(group.known) for group in plan.groups]
+    values = plan.values(table)
     noise = pooled(list(one.values()) for one in values) or known_beforehand(metric)
     half_width = quantile(noise.df) * noise.sd if noise else None
     found = []

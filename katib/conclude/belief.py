@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from katib.conclude.selection import candidates, configurations_of, observations_of, seed_noise, space_of
+from katib.conclude.selection import candidates, configurations_of, fitted, observations_of, seed_noise, space_of
 from katib.conclude.shares import Share, shares
 from katib.conclude.verdict import Verdict
 from katib.errors import ManifestError
@@ -137,15 +137,12 @@ class _Model:
 
 def _model(table: TrialTable) -> _Model | None:
     """Returns the search's model; None where the trials are too few or all equal."""
-    from katib.search.bayes import surrogate
-
     groups, space = configurations_of(table), space_of(table)
     observed, first = observations_of(table, groups), candidates(table, 1)
     centre = space.shares(first[0].configuration) if first else None
     if len(observed.values) < FEWEST or centre is None or float(observed.values.std()) == 0:
         return None
-    noise = seed_noise(table)
-    process = surrogate(space, observed, (noise.sd, noise.df) if noise and noise.df else None)
+    process = fitted(space, observed, seed_noise(table))
     return _Model(process, space, centre, table.identity.direction.sign)
 
 

@@ -23,6 +23,7 @@ from katib.manifest.dumping import dumped
 from katib.manifest.object import OWN_SPEC, PLAN, Manifest
 from katib.table.trial_table import TrialRow
 from katib.trainer_contract import RUNS, Flags
+from katib.trainer_flags import flag_of
 from katib.tree import Tree, at, items_at, labels_at, put, text_at, without
 
 LABELS = ("app.kubernetes.io/managed-by", "sepsweep/model")
@@ -31,7 +32,6 @@ MANY = 100.0
 """How many times longer a run on the whole corpus may take than one on a part of it, of which the size is not known."""
 _WORD = re.compile(r"[A-Za-z0-9_./:+@%-]+")
 """A setting within a run's value: no comma, no equals sign, and nothing that a shell would interpret."""
-"""Text that some YAML readers take for a number: 1e-06 is a number in Go and a string in Python."""
 
 
 def derived(search: Manifest, plan: FollowUpPlan) -> str:
@@ -120,7 +120,7 @@ def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
     """Returns the trainer's container with `run` instead of the searched flags and the seed."""
     if search.declared is not None:
         return {**search.container, "command": ["sh", "-c", _script(search.declared, plan)]}
-    given = {Flags.SEED, *("--" + name.replace("_", "-") for group in plan.groups for name in group.configuration)}
+    given = {Flags.SEED, *(flag_of(name) for group in plan.groups for name in group.configuration)}
     searched = [
         f"${{trialParameters.{name}}}"
         for name, reference in search.references.items()

@@ -20,6 +20,7 @@ from katib.site import Site
 from katib.spec import Spec
 from katib.table.origin import epochs_of
 from katib.table.trial_table import TrialTable
+from katib.text import count
 from katib.trial import WITHOUT_RESULT
 
 
@@ -46,14 +47,19 @@ class FollowUp:
     @property
     def outstanding(self) -> int:
         """How many runs have not ended."""
-        return len(self.plan.words) if self.table is None else self.plan.outstanding(self.table)
+        return self.plan.outstanding(self.table)
+
+    @property
+    def left(self) -> str:
+        """`2 runs of 9 left; run the same command to resume`; empty where none is left."""
+        if not self.outstanding:
+            return ""
+        return f"{count(self.outstanding, 'run')} of {len(self.plan.words)} left; run the same command to resume"
 
     @property
     def values(self) -> list[dict[int, float]]:
         """The values of each configuration by seed, as far as its runs have ended."""
-        if self.table is not None:
-            return self.plan.values(self.table)
-        return [dict(group.known) for group in self.plan.groups]
+        return self.plan.values(self.table)
 
     @property
     def failures(self) -> list[str]:

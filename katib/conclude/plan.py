@@ -103,18 +103,17 @@ class FollowUpPlan(BaseModel):
         """Returns the seeds with which a group is trained."""
         return self.seeds if group.source is None else (group.source.seed,)
 
-    def values(self, table: TrialTable) -> list[dict[int, float]]:
+    def values(self, table: TrialTable | None) -> list[dict[int, float]]:
         """Returns the values of each group by seed: those known before, and those of the runs that have succeeded."""
-        ended = {row.assignments.get(RUN): row.value for row in table.finished}
-        found = []
-        for group in self.groups:
-            values = {}
-            for seed in self.seeds_of(group):
-                value = group.known.get(seed, ended.get(group.word(seed)))
-                if value is not None:
-                    values[seed] = value
-            found.append(values)
-        return found
+        ended = {row.assignments.get(RUN): row.value for row in (table.finished if table else ())}
+        return [
+            {
+                seed: value
+                for seed in self.seeds_of(group)
+                if (value := group.known.get(seed, ended.get(group.word(seed)))) is not None
+            }
+            for group in self.groups
+        ]
 
     def deviations(
         self,
@@ -130,9 +129,9 @@ class FollowUpPlan(BaseModel):
         if top is not None and len(self.groups) != top:
             yield f"'{self.name}' was planned with {count(len(self.groups), 'configuration')}, which it keeps"
 
-    def outstanding(self, table: TrialTable) -> int:
+    def outstanding(self, table: TrialTable | None) -> int:
         """Returns how many planned runs have not ended."""
-        ended = {row.assignments.get(RUN) for row in table.rows if row.state in ENDED}
+        ended = {row.assignments.get(RUN) for row in (table.rows if table else ()) if row.state in ENDED}
         return sum(word not in ended for word in self.words)
 
 

@@ -7,7 +7,7 @@ at which ten other draws have their maxima (Thompson sampling), which is about w
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from katib.conclude.selection import candidates, configurations_of, observations_of, seed_noise, space_of
+from katib.conclude.selection import candidates, configurations_of, fitted, observations_of, seed_noise, space_of
 from katib.errors import ManifestError
 from katib.table.trial_table import TrialTable
 
@@ -17,6 +17,8 @@ DRAWS, AROUND, ANYWHERE = 400, 128, 256
 """Functions that are drawn, and the points near the best configuration and anywhere at which they are compared."""
 MORE = 10
 """The further trials."""
+SHOWN = 5
+"""The most promising configurations that are named."""
 NEAR = 0.08
 """The standard deviation of the points near the best one, in units of an axis."""
 
@@ -43,11 +45,9 @@ class Promise:
     """The probability that one of the further trials is better at all."""
 
 
-def promise(table: TrialTable, most: int = 5) -> Promise | None:
+def promise(table: TrialTable) -> Promise | None:
     """Returns what the model expects; None where trials are too few, their values equal, or their space is unknown."""
     import numpy as np
-
-    from katib.search.bayes import surrogate
 
     try:
         groups, space = configurations_of(table), space_of(table)
@@ -57,8 +57,7 @@ def promise(table: TrialTable, most: int = 5) -> Promise | None:
     known = [(one, shares) for one in first if (shares := space.shares(one.configuration)) is not None]
     if len(observed.values) < FEWEST or not known or float(observed.values.std()) == 0:
         return None
-    noise, generator = seed_noise(table), np.random.default_rng(0)
-    model = surrogate(space, observed, (noise.sd, noise.df) if noise and noise.df else None)
+    model, generator = fitted(space, observed, seed_noise(table)), np.random.default_rng(0)
     tried = np.array([shares for _, shares in known])
     near = tried[0] + NEAR * generator.standard_normal((AROUND, tried.shape[1]))
     fresh = np.vstack([np.clip(near, 0.0, 1 - 1e-9), generator.random((ANYWHERE, tried.shape[1]))])
@@ -71,4 +70,4 @@ def promise(table: TrialTable, most: int = 5) -> Promise | None:
         Chance(one.trials[0], one.configuration, one.mean, one.sd, float(share))
         for (one, _), share in zip(known, best, strict=True)
     ]
-    return Promise(tuple(chances[:most]), float(better.mean()), float((better > 0).mean()))
+    return Promise(tuple(chances[:SHOWN]), float(better.mean()), float((better > 0).mean()))

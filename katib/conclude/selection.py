@@ -22,6 +22,7 @@ from katib.trainer_contract import METRIC
 
 if TYPE_CHECKING:
     # SciPy takes half a second to load: only what fits a Gaussian process waits for it.
+    from katib.search.bayes import Surrogate
     from katib.search.observations import Observations
 
 SEED = "seed"
@@ -93,7 +94,7 @@ def seed_noise(table: TrialTable) -> Noise | None:
     from the baseline's seeds, combined with the prior; for other metrics from repeated configurations alone, or else by
     fitting the Gaussian process.
     """
-    from katib.search.bayes import noise_prior, surrogate
+    from katib.search.bayes import noise_prior
 
     groups = configurations_of(table)
     found = _repeated(table, groups)
@@ -108,8 +109,9 @@ def seed_noise(table: TrialTable) -> Noise | None:
             "the least that is assumed: no trial repeats another, and their values show no noise",
             least=True,
         )
-    fitted = surrogate(space, observed).noise
-    return Noise(fitted, 0.0, "as fitted by the Gaussian process: no trial repeats another")
+    return Noise(
+        fitted(space, observed, None).noise, 0.0, "as fitted by the Gaussian process: no trial repeats another"
+    )
 
 
 def _repeated(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> Noise | None:
@@ -150,13 +152,8 @@ def _values(rows: Sequence[TrialRow]) -> list[float]:
 def _belief(
     table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]], noise: Noise | None
 ) -> dict[Key, tuple[float, float | None]]:
-    """Returns the mean and deviation of each configuration with a value, where greater is better.
-
-    A noise without degrees of freedom is fitted again.
-    """
+    """Returns the mean and deviation of each configuration with a value, where greater is better."""
     import numpy as np
-
-    from katib.search.bayes import surrogate
 
     space, observed = space_of(table), observations_of(table, groups)
     points = {key: point for key, rows in groups.items() if _values(rows) and (point := space.shares(dict(key)))}
@@ -165,9 +162,15 @@ def _belief(
     if len(observed.values) == 1:
         # One value says nothing about the surface, so it is its own estimate.
         return {key: (float(observed.values[0]), noise.sd if noise else None) for key in points}
-    given = (noise.sd, noise.df) if noise and noise.df else None
-    mean, deviation = surrogate(space, observed, given).predict(np.array(list(points.values())))
+    mean, deviation = fitted(space, observed, noise).predict(np.array(list(points.values())))
     return {key: (float(one), float(other)) for key, one, other in zip(points, mean, deviation, strict=True)}
+
+
+def fitted(space: Space, observed: "Observations", noise: Noise | None) -> "Surrogate":
+    """Returns the Gaussian process of the observations; a noise without degrees of freedom is fitted again."""
+    from katib.search.bayes import surrogate
+
+    return surrogate(space, observed, (noise.sd, noise.df) if noise and noise.df else None)
 
 
 def observations_of(table: TrialTable, groups: Mapping[Key, Sequence[TrialRow]]) -> "Observations":

@@ -43,8 +43,8 @@ def compare(groups: Sequence[Sequence[float]], baseline: Sequence[float]) -> lis
     return found
 
 
-def critical(sizes: Sequence[int], baseline: int, df: float, level: float = LEVEL) -> float:
-    """Returns the factor of a standard error within which all differences lie together with `level`.
+def critical(sizes: Sequence[int], baseline: int, df: float) -> float:
+    """Returns the factor of a standard error within which all differences lie together with LEVEL.
 
     The differences share the baseline, so those of groups of n values against m correlate by sqrt(n / (n + m)) each
     (Dunnett 1955, equation 3); the integral over the baseline's mean and over the noise is summed on a grid.
@@ -68,5 +68,5 @@ def critical(sizes: Sequence[int], baseline: int, df: float, level: float = LEVE
     low, high = 1.0, 2000.0
     while high - low > 1e-4 * low:
         middle = math.sqrt(low * high)
-        low, high = (middle, high) if coverage(middle) < level else (low, middle)
+        low, high = (middle, high) if coverage(middle) < LEVEL else (low, middle)
     return high

@@ -50,9 +50,7 @@ def print_outcome(follow_up: FollowUp, variants: Sequence[Variant], out: Path) -
         metric, direction = follow_up.manifest.measure, follow_up.manifest.direction
         write_whole(path, [page(plan, variants, metric, direction=direction)])
         print(f"written: {path}")
-    if follow_up.outstanding:
-        left = f"{count(follow_up.outstanding, 'run')} of {len(plan.words)} left"
-        print_words(f"{left}; run the same command to resume")
+    print_words(follow_up.left)
     return follow_up.code
 
 

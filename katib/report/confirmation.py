@@ -69,9 +69,8 @@ def print_outcome(follow_up: FollowUp, verdict: Verdict | None) -> int:
     if verdict is not None:
         _print_verdict(follow_up, verdict)
         return 0
-    if follow_up.outstanding:
-        left = f"{count(follow_up.outstanding, 'run')} of {len(plan.words)} left"
-        print_words(f"no verdict yet: {left}; run the same command to resume")
+    if follow_up.left:
+        print_words(f"no verdict yet: {follow_up.left}")
         return follow_up.code
     print("error: none of the confirming runs ended with a value", file=sys.stderr)
     return follow_up.code or 1

@@ -51,11 +51,8 @@ def print_outcome(follow_up: FollowUp) -> int:
     print_rows([*headings, *plan.groups[0].configuration], rows)
     for line in follow_up.failures:
         print(f"failed: {line}", file=sys.stderr)
-    if follow_up.outstanding:
-        left = f"{count(follow_up.outstanding, 'run')} of {len(plan.words)} left"
-        print_words(f"{left}; run the same command to resume")
-        return follow_up.code
-    if all(one.value is None for one in found):
+    print_words(follow_up.left)
+    if not follow_up.outstanding and all(one.value is None for one in found):
         print("error: none of the extended runs ended with a value", file=sys.stderr)
         return follow_up.code or 1
     return follow_up.code
