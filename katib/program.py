@@ -74,6 +74,11 @@ def as_typed(text: str) -> str:
     return text + " (`sepsweep k8s` writes k8s/ into this folder)" if absent else text
 
 
+def out_variable(out: Path) -> str:
+    """Returns the end of a command of make that works in the runs folder `out`; empty for the default folder."""
+    return "" if out == Path("runs") else f" OUT={out}"
+
+
 def _command(found: "re.Match[str]") -> str:
     """Returns the command with each variable of ARGUMENTS but the first as an option."""
     words = found[2].split()

@@ -10,9 +10,20 @@ from typing import TypeVar, get_type_hints
 from katib.backend.base import Backend
 from katib.backend.choice import choose_backend
 from katib.backend.cluster.client import Cluster
-from katib.cli.options import Context, Epochs, GpuHours, Name, OnCluster, Out, Parallel, Preset, SiteFile, Trials
+from katib.cli.options import (
+    Context,
+    Epochs,
+    GpuHours,
+    Name,
+    OnCluster,
+    Out,
+    Parallel,
+    Preset,
+    SiteFile,
+    Trials,
+    recipient_of,
+)
 from katib.manifest.render import Overrides
-from katib.notify import recipient
 from katib.site import Site, load_site
 
 Code = TypeVar("Code")
@@ -30,11 +41,11 @@ class Where:
     @property
     def backend(self) -> Backend:
         """The backend that these options choose."""
-        return choose_backend(self.out, self.site, self.context, cluster=self.cluster)
+        return self.telling(None)
 
     def telling(self, notify: str | None) -> Backend:
         """Returns the backend, whose runs tell whom `--notify` names. Raises NotifyError."""
-        to = None if notify is None else recipient(notify)
+        to = recipient_of(notify)
         return choose_backend(self.out, self.site, self.context, cluster=self.cluster, notify=to)
 
 

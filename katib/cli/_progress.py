@@ -26,29 +26,18 @@ class StillAtWork:
     def __exit__(self, *exception: object) -> None:
         self._end.set()
         self._thread.join()
-        self._clear()
+        _clear(self._out)
 
     def note(self, text: str) -> None:
         """Shows a sentence."""
         with self._lock:
-            self._clear()
+            _clear(self._out)
             say(text)
 
     def _repeat(self) -> None:
-        while not self._end.wait(TERMINAL_SECONDS if self._out.live else PIPE_SECONDS):
-            line = f"{self._what}, {duration(time.monotonic() - self._started)}"
+        while not self._end.wait(_pause(self._out)):
             with self._lock:
-                if self._out.live:
-                    self._clear()
-                    self._out.console.file.write(line[: self._out.size.columns - 1])
-                    self._out.console.file.flush()
-                else:
-                    say(line)
-
-    def _clear(self) -> None:
-        if self._out.live:
-            self._out.console.file.write("\r\x1b[K")
-            self._out.console.file.flush()
+                _show(self._out, f"{self._what}, {duration(time.monotonic() - self._started)}")
 
 
 @dataclass
@@ -67,7 +56,7 @@ class CopyProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._clear()
+        _clear(self.out)
 
     def begin(self) -> None:
         """Notes that a connection begins, which first compares what is there."""
@@ -77,19 +66,13 @@ class CopyProgress:
         """Notes that so many more bytes were `sent`, or else compared with what is there already."""
         self.done += size
         self.sent += size if sent else 0
-        if time.monotonic() - self.shown < (TERMINAL_SECONDS if self.out.live else PIPE_SECONDS):
-            return
-        self.shown = time.monotonic()
-        if self.out.live:
-            self._clear()
-            self.out.console.file.write(self.line[: self.out.size.columns - 1])
-            self.out.console.file.flush()
-        else:
-            say(self.line)
+        if time.monotonic() - self.shown >= _pause(self.out):
+            self.shown = time.monotonic()
+            _show(self.out, self.line)
 
     def note(self, text: str) -> None:
         """Shows a sentence."""
-        self._clear()
+        _clear(self.out)
         say(text)
 
     @property
@@ -99,6 +82,23 @@ class CopyProgress:
         left = f", {rate / 1e6:.0f} MB/s, about {duration((self.total - self.done) / rate)} left" if rate else ""
         return f"{self.done / 1e9:.2f} of {self.total / 1e9:.2f} GB{left}"
 
-    def _clear(self) -> None:
-        if self.out.live:
-            self.out.console.file.write("\r\x1b[K")
+
+def _pause(out: Output) -> float:
+    """Returns the seconds between two lines."""
+    return TERMINAL_SECONDS if out.live else PIPE_SECONDS
+
+
+def _show(out: Output, line: str) -> None:
+    """Shows a line, on a terminal in place of the one before."""
+    if out.live:
+        _clear(out)
+        out.console.file.write(line[: out.size.columns - 1])
+        out.console.file.flush()
+    else:
+        say(line)
+
+
+def _clear(out: Output) -> None:
+    if out.live:
+        out.console.file.write("\r\x1b[K")
+        out.console.file.flush()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli.options import MOST, Json
+from katib.cli.options import MOST, Json, SearchOrSpec
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import next_step, nothing_to_go_by
 from katib.conclude.remarks import remarks
@@ -22,9 +22,7 @@ from katib.terminal import print_words
 @bundled
 def best(
     where: Where,
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
-    ],
+    experiment: SearchOrSpec,
     top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     as_json: Json = False,
 ) -> int:

@@ -12,6 +12,7 @@ from katib.check.manifest import check_any
 from katib.errors import ManifestError
 from katib.spec import is_spec, specs
 from katib.terminal import output, print_words
+from katib.text import count
 from katib.untrusted import clean
 
 COLOURS = {"error": "red", "warning": "yellow"}
@@ -42,9 +43,6 @@ def check(
 
 
 def _text(file: str) -> str:
-
-    if not file:
-        raise ManifestError("no FILE given; name an Experiment manifest, or - for standard input")
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         return data.decode("utf-8-sig")
@@ -63,7 +61,6 @@ def _rendered(spec: str) -> str:
 
 
 def _print(found: Defect) -> None:
-
     out = output()
     lead = (found.severity, f"bold {COLOURS[found.severity]}")
     out.words(f" line {found.line}: {found.where}{found.problem}  [{found.rule}]", lead=lead, indent=2)
@@ -73,12 +70,7 @@ def _print(found: Defect) -> None:
 
 
 def _summary(source: str, findings: list[Defect]) -> str:
-
-    source = clean(source)
     if not findings:
-        return f"{source}: nothing found"
-    counts = []
-    for severity in COLOURS:
-        count = sum(found.severity == severity for found in findings)
-        counts.append(f"{count} {severity}{'' if count == 1 else 's'}")
-    return f"{source}: {', '.join(counts)}; docs/check.md explains each [rule]"
+        return f"{clean(source)}: nothing found"
+    counts = [count(sum(found.severity == severity for found in findings), severity) for severity in COLOURS]
+    return f"{clean(source)}: {', '.join(counts)}; docs/check.md explains each [rule]"

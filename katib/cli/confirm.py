@@ -7,7 +7,18 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import MOST, Data, Json, Notify, Seeds, Yes, seeds_of, train_limit_of, values_by_seed
+from katib.cli.options import (
+    MOST,
+    Data,
+    Json,
+    Notify,
+    SearchOrSpec,
+    Seeds,
+    Yes,
+    seeds_of,
+    train_limit_of,
+    values_by_seed,
+)
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, other_size, plan_confirmation
@@ -20,9 +31,7 @@ from katib.spec import ENDINGS, load_spec, search_name
 @bundled
 def confirm(
     where: Where,
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
-    ],
+    experiment: SearchOrSpec,
     data: Data = None,
     seeds: Seeds = None,
     top: Annotated[int, typer.Option(help="how many configurations", min=1, max=MOST)] = 3,

@@ -10,7 +10,7 @@ from katib.cli.corpus import corpus
 from katib.cli.local import local
 from katib.cli.options import Out
 from katib.cli.report import write_report
-from katib.program import as_typed
+from katib.program import as_typed, out_variable
 from katib.report.summary import next_steps
 from katib.spec import load_spec
 
@@ -38,7 +38,7 @@ def demo(
     print("\n3/3 the report, which opens in any browser without network", flush=True)
     table = read_table(out, spec.name)
     write_report(table, out)
-    steps = next_steps(table, "" if out == Path("runs") else f" OUT={out}")
+    steps = next_steps(table, out_variable(out))
     width = max(len(command) for _, command in steps)
     print("\nwhat next")
     for what, command in steps:

@@ -7,7 +7,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import MOST, Data, Json, Notify, Yes
+from katib.cli.options import MOST, Data, Json, Notify, SearchOrSpec, Yes
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.extension import base_of, plan_extension, require_going_on
@@ -20,9 +20,7 @@ from katib.spec import search_name
 @bundled
 def extend(
     where: Where,
-    experiment: Annotated[
-        str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
-    ],
+    experiment: SearchOrSpec,
     epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
     data: Data = None,
     top: Annotated[int | None, typer.Option(help="how many configurations (default: 1)", min=1, max=MOST)] = None,

@@ -18,14 +18,13 @@ from katib.backend.local.sharing import sharing
 from katib.backend.local.table import read_table
 from katib.check.manifest import require_sound
 from katib.cli._bundles import Changes, bundled
-from katib.cli.options import Notify, Out, SiteFile, Slots, Trackers, Yes, trackers_of
+from katib.cli.options import Notify, Out, SiteFile, Slots, Trackers, Yes, recipient_of, trackers_of
 from katib.cli.searches import confirm
 from katib.conclude.stages import due, require_mixtures
 from katib.errors import CostError, ManifestError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
-from katib.notify import recipient
-from katib.program import as_typed
+from katib.program import as_typed, out_variable
 from katib.site import Site, load_site
 from katib.spec import is_spec, load_spec, specs
 from katib.table.formats import print_table
@@ -58,7 +57,7 @@ def local(
     """
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
-    told, tracked = None if notify is None else recipient(notify), trackers_of(trackers)
+    told, tracked = recipient_of(notify), trackers_of(trackers)
     if _is_manifest(search):
         manifest, source, then = _read(Path(search), changes.overrides, site), search, ""
     else:
@@ -125,7 +124,6 @@ def here(site: Site) -> Site:
 
 
 def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
-
     given = [name for name, value in (asdict(overrides) | {"site": site}).items() if value is not None]
     if given:
         raise ManifestError(f"{path}: --{given[0]} changes a rendered manifest; in a file, change the file")
@@ -153,7 +151,6 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
         print_words(f"best: {table.best.trial}, {metric} {value}{gain}", indent=6)
         found = ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items())
         print_words(f"      {found}", indent=6)
-    where = "" if out == Path("runs") else f" OUT={out}"
-    named = f"EXPERIMENT={experiment}{where}"
+    named = f"EXPERIMENT={experiment}{out_variable(out)}"
     print_words(f"next: make report {named} · make results {named} · make ui {named}")
     return 0

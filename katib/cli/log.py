@@ -7,6 +7,7 @@ import typer
 
 from katib.checkout import commit
 from katib.cli._bundles import Where, bundled
+from katib.cli.options import Experiment
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
@@ -19,7 +20,7 @@ from katib.report.provenance import provenance
 @bundled
 def log(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
+    experiment: Experiment,
     file: Annotated[Path, typer.Option(help="the log")] = Path("EXPERIMENT_LOG.md"),
 ) -> None:
     """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from katib.errors import SepsweepError, nearest
+from katib.notify import Recipient, recipient
 from katib.trainer_contract import TRACKER_NAMES, Flags
 from katib.trainer_flags import trainer
 
@@ -18,6 +19,10 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec x.yaml"
     ),
+]
+Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")]
+SearchOrSpec = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
 ]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]
 Name = Annotated[str | None, typer.Option(help="name of the experiment, at most 40 characters")]
@@ -51,6 +56,11 @@ def seeds_of(text: str | None) -> tuple[int, ...] | None:
     if not words or not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
         raise SepsweepError(f"--seeds '{text}': whole numbers, each once, such as 42,123,456")
     return tuple(map(int, words))
+
+
+def recipient_of(text: str | None) -> Recipient | None:
+    """Returns whom `--notify` names; None where it is not given. Raises NotifyError."""
+    return None if text is None else recipient(text)
 
 
 def trackers_of(text: str | None) -> str:

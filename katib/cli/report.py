@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from katib.cli._bundles import Where, bundled
+from katib.cli.options import Experiment
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
 from katib.corpus_checks import corpus_line
 from katib.manifest.object import Manifest
-from katib.program import as_typed
+from katib.program import as_typed, out_variable
 from katib.report.audio import listen
 from katib.report.page import page, write
 from katib.report.provenance import corpus_of, provenance
@@ -22,10 +20,7 @@ from katib.terminal import print_words
 
 
 @bundled
-def report(
-    where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
-) -> None:
+def report(where: Where, experiment: Experiment) -> None:
     """Writes OUT/EXPERIMENT/report.html, which works offline; the experiment may still be running."""
     table = trial_table(where.backend, experiment)
     tell(remarks(table, metrics=True))
@@ -34,7 +29,7 @@ def report(
 
 def write_report(table: TrialTable, out: Path) -> None:
     """Writes the report of `table` into its folder below `out`, and prints its conclusion and its path."""
-    where = "" if out == Path("runs") else f" OUT={out}"
+    where = out_variable(out)
     folder = out / table.identity.name
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None
     checked = as_typed(corpus_line(out, corpus_of(table)))

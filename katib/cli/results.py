@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli.options import Json
+from katib.cli.options import Experiment, Json
 from katib.cli.tables import tell, trial_table
 from katib.conclude.remarks import remarks
 from katib.errors import SepsweepError, nearest
@@ -17,7 +17,7 @@ from katib.terminal import output
 @bundled
 def results(
     where: Where,
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")],
+    experiment: Experiment,
     format: Annotated[str, typer.Option("--format", help="table, markdown, csv or json")] = "table",
     as_json: Json = False,
 ) -> None:

@@ -9,9 +9,8 @@ from katib.backend.cluster.status import Curves, read_progress
 from katib.backend.cluster.view import print_progress, records
 from katib.backend.cluster.watching import watch as show_live
 from katib.cli._bundles import Reached, bundled
-from katib.cli.options import Json, Notify
+from katib.cli.options import Json, Notify, recipient_of
 from katib.errors import NotifyError
-from katib.notify import recipient
 from katib.spec import search_name
 from katib.terminal import output
 
@@ -27,7 +26,7 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Shows the namespace's searches with every trial: epoch, value, node, GPU-hours, and why one failed or waits."""
-    told = None if notify is None else recipient(notify)
+    told = recipient_of(notify)
     if told and not watch:
         raise NotifyError("--notify: only who watches can tell; add --watch (-w, WATCH=1)")
     cluster = reached.cluster

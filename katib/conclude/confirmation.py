@@ -22,6 +22,7 @@ from katib.conclude.verdict import Rival, Verdict, judge
 from katib.errors import ResultError, SepsweepError
 from katib.files import write_whole
 from katib.manifest.object import Manifest
+from katib.program import out_variable
 from katib.spec_command import placeholders
 from katib.table.trial_table import TrialTable
 from katib.trainer_contract import Flags, is_own
@@ -128,8 +129,7 @@ def next_step(table: TrialTable, out: Path) -> list[str]:
         return [verdict.sentence, differences(table, verdict.baseline)]
     if table.under_way:
         return [progress(table)]
-    where = "" if out == Path("runs") else f" OUT={out}"
-    if command := confirm_command(table, where):
+    if command := confirm_command(table, out_variable(out)):
         return [f"next: {command}{_named(command, table)}"]
     return [f"no confirmation: {hindrance(table)}"]
 

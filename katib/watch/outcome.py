@@ -9,6 +9,7 @@ from pathlib import Path
 
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.verdict import Verdict
+from katib.program import out_variable
 from katib.report.audio import Listening
 from katib.report.sections import SECTIONS
 from katib.report.sections import View as ReportView
@@ -44,9 +45,8 @@ class Outcome:
         table = self._table
         if table is None:
             return
-        where = "" if self._out == Path("runs") else f" OUT={self._out}"
         self.verdict = find_verdict(self._out, table)
-        found = conclude(table, self.verdict, where)
+        found = conclude(table, self.verdict, out_variable(self._out))
         sections = [Section("outcome", html("outcome", verdict=found))]
         if self.verdict is not None:
             _, build = SECTIONS["seeds"]
