@@ -1,6 +1,5 @@
 """Runs a search on this machine; the same command resumes it."""
 
-import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from katib.backend.local.backend import LocalBackend
 from katib.backend.local.corpus import mixtures
-from katib.backend.local.devices import gpus
+from katib.backend.local.devices import cores, gpus
 from katib.backend.local.ending import Halt
 from katib.backend.local.launch import launcher
 from katib.backend.local.pace import pace
@@ -118,7 +117,7 @@ def here(site: Site) -> Site:
     The corpus is the folder itself, no more trials run at a time than the machine can hold, and no trial waits for disk
     space: the engine ends the search with a message when the disk is full.
     """
-    most = site.parallel_trials if gpus() else min(site.parallel_trials, os.cpu_count() or 1)
+    most = site.parallel_trials if gpus() else min(site.parallel_trials, cores())
     own = {"data_folder": "", "room_minutes": 0, "parallel_trials": most, "secret_environment": {}}
     return site.model_copy(update=own)
 

@@ -50,6 +50,13 @@ def gpus() -> list[str]:
     return [line for (line, *_) in _asked("uuid")]
 
 
+def cores() -> int:
+    """Returns the processors that this process may use: a job of Slurm, say, is bound to some of the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # macOS binds no process to processors
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Gpu:
     """What nvidia-smi tells of a GPU."""

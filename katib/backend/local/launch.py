@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from katib.backend.local.corpus import fingerprint, of_tables
-from katib.backend.local.devices import slots_here
+from katib.backend.local.devices import cores, slots_here
 from katib.backend.local.own_model import require_model
 from katib.backend.local.variables import unset, variables
 from katib.backend.local.volumes import HOST_PATH, corpus_volume, mounted_folders, stand_ins
@@ -144,7 +144,7 @@ class Launcher:
         env["PATH"] = os.pathsep.join(filter(None, [first, env.get("PATH")]))
         env["PYTHONPATH"] = os.pathsep.join(filter(None, [packages, env.get("PYTHONPATH"), str(Path.cwd())]))
         env.setdefault("PYTHONUNBUFFERED", "1")
-        env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // len(self.slots))))
+        env.setdefault("OMP_NUM_THREADS", str(max(1, cores() // len(self.slots))))
         if device is not None:
             env["CUDA_VISIBLE_DEVICES"] = device
         # The engine reads to the end of the output, so the trainer need not wait for a reader

@@ -164,3 +164,18 @@ def test_the_objectives_strategy_follows_from_its_type_where_none_is_given(
     """experiment_defaults.go, setDefaultObjective: max of what is maximized, min of what is minimized."""
     objective = {"type": "minimize", "objectiveMetricName": "val_si_snr", "metricStrategies": strategies}
     assert load_experiment(as_text(script("echo $X", objective=objective)), "test").strategy == strategy
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS binds no process to processors")
+def test_a_trial_takes_the_processors_that_its_engine_may_use(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A job of Slurm or `taskset` has some of the machine's; threads for all of them would wait for one another."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    mine = os.sched_getaffinity(0)
+    start = launcher(load_experiment(as_text(script("echo $X", parallelTrialCount=1)), "test"), None, tmp_path)
+    try:
+        os.sched_setaffinity(0, {min(mine)})
+        bound = start.launch("test-abcd1234", {"x": "1"}, None)
+    finally:
+        os.sched_setaffinity(0, mine)
+    assert bound.env["OMP_NUM_THREADS"] == "1"
+    assert start.launch("test-abcd1234", {"x": "1"}, None).env["OMP_NUM_THREADS"] == str(len(mine))
