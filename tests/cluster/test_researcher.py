@@ -79,6 +79,7 @@ MAY_FAIL = {"ui", "logs", "data", "fetch", "again"}
 """What the first two read comes from a node, what the others do needs a pod that runs or ran."""
 UNSEEN = {
     ("kueue.x-k8s.io", "localqueues", "get"): "doctor, where the site names a queue",
+    **dict.fromkeys([("kueue.x-k8s.io", "workloads", verb) for verb in ("get", "list")], "kubectl get workloads"),
     ("resource.k8s.io", "resourceclaimtemplates", "get"): "doctor, where the site names a claim template",
     ("resource.k8s.io", "resourceclaimtemplates", "list"): "doctor, which names those that there are",
     ("", "pods", "get"): "kubectl, before it runs a program in a pod",

@@ -129,7 +129,7 @@ def why_waiting(job: Job | None, pods: Sequence[Pod]) -> Cause | None:
         return Cause("Katib has not created its Job yet")
     if job.suspended:
         if job.queue:
-            return Cause("waits in its Kueue queue", "kubectl get workloads shows its position")
+            return Cause("waits in its Kueue queue", "kubectl get workloads shows who is admitted and who waits")
         return Cause("paused", "make resume")
     if not pods:
         return Cause("its Job has no pod yet", f"if this lasts, kubectl describe job {job.name}")

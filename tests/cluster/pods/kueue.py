@@ -14,7 +14,9 @@ from typing import Any
 
 import yaml
 
+from katib.services.kubernetes_api import KubernetesApi
 from tests.cluster import rig
+from tests.cluster.tools import Tools
 
 PROGRAM, OBJECTS = rig.HOME / "bin" / "kueue", rig.HOME / "kueue.yaml"
 NAMESPACE, SERVICE, SECRET = "kueue-system", "kueue-webhook-service", "kueue-webhook-server-cert"
@@ -62,6 +64,15 @@ def installed(kubeconfig: Path, folder: Path) -> Iterator[None]:
         process.wait(60)
         for item in hooks:
             rig.kubectl("delete", item["kind"], item["metadata"]["name"])
+
+
+def service(place: Tools, kubeconfig: Path, folder: Path) -> KubernetesApi:
+    """Returns the API server as the suggestion service reaches it: with its own account's rights."""
+    token, ca = folder / "token", folder / "ca.crt"
+    token.write_text(place.kubectl("create", "token", "sepsweep-services"))
+    cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
+    ca.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+    return KubernetesApi(cluster["server"], place.namespace, token, ca)
 
 
 def _config(certificates: Path) -> dict[str, Any]:

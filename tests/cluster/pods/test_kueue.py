@@ -1,6 +1,5 @@
 """Kueue's real controller beside trials that really train: it admits them, and preempts who has just saved."""
 
-import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +9,6 @@ import yaml
 
 from katib.__main__ import main
 from katib.backend.cluster.kinds import EXPERIMENT, JOB, Object
-from katib.services.kubernetes_api import KubernetesApi
 from katib.services.preemption import tell
 from katib.site import Site
 from tests.cluster.pods import kueue
@@ -63,15 +61,6 @@ def job_of(place: Tools, name: str, *, suspended: bool) -> Object:
     return place.first(JOB, "", wanted)
 
 
-def service(place: Tools, kubeconfig: Path, folder: Path) -> KubernetesApi:
-    """Returns the API server as the suggestion service reaches it: with its own account's rights."""
-    token, ca = folder / "token", folder / "ca.crt"
-    token.write_text(place.kubectl("create", "token", "sepsweep-services"))
-    cluster = yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"]
-    ca.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
-    return KubernetesApi(cluster["server"], place.namespace, token, ca)
-
-
 def test_kueue_preempts_who_has_just_saved_and_stop_ends_who_waits(
     admitted: Tools, db: DbManager, site: Site, runs: Path, tmp_path: Path, kubeconfig: Path
 ) -> None:
@@ -86,7 +75,7 @@ def test_kueue_preempts_who_has_just_saved_and_stop_ends_who_waits(
     place.cluster.merge(JOB, third, {"spec": {"activeDeadlineSeconds": 3}})
     now = datetime.now(UTC) + timedelta(minutes=12)
     saved = {second: now}
-    assert tell(service(place, kubeconfig, tmp_path), NAME, lambda trial, metric, since: saved.get(trial), now)
+    assert tell(kueue.service(place, kubeconfig, tmp_path), NAME, lambda trial, metric, since: saved.get(trial), now)
 
     high = site.model_copy(update={"kueue_priority": "high"})
     place.cluster.apply(EXPERIMENT, manifest(high, "demo", name="urgent", epochs=300, trials=9))

@@ -14,8 +14,8 @@ WAIT_IN_QUEUE = "nothing admits the trials: they wait for ever"
 
 
 def queue(context: DoctorContext) -> Iterator[Result]:
-    """Checks the Kueue queue that the site names."""
-    name = context.site.kueue_queue
+    """Checks the Kueue queue of the trials."""
+    name = context.queue
     if name is None:
         return
     try:
@@ -36,7 +36,8 @@ def queue(context: DoctorContext) -> Iterator[Result]:
         problem = f"'{name}' is not active: {text_at(active, 'message')}"
         yield error("Kueue queue", problem, "nothing admits the trials", f"kubectl describe localqueue {name}")
     else:
-        yield ok("Kueue queue", f"{name} ({kind.version})")
+        unnamed = ", into which Kueue puts each Job that names none" if context.site.kueue_queue is None else ""
+        yield ok("Kueue queue", f"{name} ({kind.version}){unnamed}")
 
 
 def queue_priority(context: DoctorContext) -> Iterator[Result]:
@@ -57,8 +58,8 @@ def queue_priority(context: DoctorContext) -> Iterator[Result]:
 
 
 def queue_resources(context: DoctorContext) -> Iterator[Result]:
-    """Checks that the ClusterQueue behind the site's queue covers each resource of a trial, with a quota for one."""
-    name = context.site.kueue_queue
+    """Checks that the ClusterQueue behind that queue covers each resource of a trial, with a quota for one."""
+    name = context.queue
     if name is None:
         return
     try:

@@ -1,15 +1,26 @@
 """Defines what a check of doctor takes and what it reports."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from katib.backend.cluster.answers import ForbiddenError
 from katib.backend.cluster.client import Cluster
-from katib.backend.cluster.doctor.trial import trial_pod
-from katib.backend.cluster.kinds import CONFIG_MAP, DEFINITION, NAMESPACE, POD, Object
-from katib.backend.cluster.kueue import provisions
+from katib.backend.cluster.doctor.trial import trial_job, trial_pod
+from katib.backend.cluster.kinds import (
+    CONFIG_MAP,
+    DEFINITION,
+    JOB,
+    LOCAL_QUEUE,
+    NAMESPACE,
+    POD,
+    QUEUE_LABEL,
+    Object,
+    labels_of,
+)
+from katib.backend.cluster.kueue import provisions, served
 from katib.check.finding import Finding
 from katib.errors import ClusterError
 from katib.gpus import GpuNeed
@@ -86,19 +97,32 @@ class DoctorContext:
             return self.pod
 
     @cached_property
+    def queue(self) -> str | None:
+        """The queue of Kueue that admits the trials: the site's, or what Kueue gives Jobs that name none."""
+        if self.site.kueue_queue is not None:
+            return self.site.kueue_queue
+        try:
+            served(self.cluster, LOCAL_QUEUE)
+            job = self.cluster.create(JOB, trial_job(self.manifests[0]), dry_run=True)
+        except ClusterError:
+            return None
+        return labels_of(job).get(QUEUE_LABEL)
+
+    @cached_property
     def grows(self) -> str:
         """What adds nodes when a trial waits for one; empty where nothing is known to."""
         if self.site.autoscaled:
             return "the autoscaler"
-        try:
-            if self.cluster.get(CONFIG_MAP, "cluster-autoscaler-status", "kube-system") is not None:
-                return "the cluster autoscaler"
-            if self.cluster.get(DEFINITION, "nodepools.karpenter.sh") is not None:
-                return "Karpenter"
-            if self.site.kueue_queue and provisions(self.cluster, self.site.kueue_queue):
-                return "Kueue's ProvisioningRequest"
-        except ClusterError:
-            pass
+        status, pools = "cluster-autoscaler-status", "nodepools.karpenter.sh"
+        ways: dict[str, Callable[[], bool]] = {
+            "the cluster autoscaler": lambda: self.cluster.get(CONFIG_MAP, status, "kube-system") is not None,
+            "Karpenter": lambda: self.cluster.get(DEFINITION, pools) is not None,
+            "Kueue's ProvisioningRequest": lambda: bool(self.queue and provisions(self.cluster, self.queue)),
+        }
+        for name, is_there in ways.items():
+            with suppress(ClusterError):  # who may not look at one may look at another
+                if is_there():
+                    return name
         return ""
 
     @property

@@ -12,6 +12,7 @@ from katib.backend.cluster.doctor import DoctorContext, examine
 from katib.backend.cluster.doctor.services import service_account
 from katib.backend.cluster.kinds import (
     CLAIM,
+    CLUSTER_QUEUE,
     CONFIG_MAP,
     DEFINITION,
     DEPLOYMENT,
@@ -19,9 +20,11 @@ from katib.backend.cluster.kinds import (
     EXPERIMENT,
     INJECTION_LABEL,
     KATIB_NAMESPACE,
+    LOCAL_QUEUE,
     MUTATING,
     NAMESPACE,
     NODE,
+    QUEUE_LABEL,
     QUOTA,
     SECRET,
     SERVICE_ACCOUNT,
@@ -183,3 +186,32 @@ def test_an_account_is_missed_only_where_its_namespace_is_there(there: bool, err
         del objects[NAMESPACE, SITE.namespace]
     context = DoctorContext(Objects(objects), SITE, [manifest()])
     assert [result.check for result in service_account(context) if result.status == "error"] == errors
+
+
+class Queueing(Objects):
+    """A cluster whose Kueue puts each Job that names no queue into the one called default."""
+
+    def raw(self, path: str) -> Object:
+        return {"versions": [{"version": "v1beta2"}]} if path.startswith("/apis/kueue") else super().raw(path)
+
+    def create(self, kind: Kind, body: Object, *, dry_run: bool = False) -> Object:
+        labels = {QUEUE_LABEL: "default", **body["metadata"].get("labels", {})}
+        return {**super().create(kind, body, dry_run=dry_run), "metadata": {**body["metadata"], "labels": labels}}
+
+
+def test_the_queue_is_checked_into_which_kueue_puts_trials_that_name_none() -> None:
+    quota = {"flavors": [{"resources": [{"name": "cpu", "nominalQuota": "64"}]}], "coveredResources": ["cpu"]}
+    queues: dict[tuple[Kind, str], Object] = {
+        (LOCAL_QUEUE, "default"): {"spec": {"clusterQueue": "all"}},
+        (CLUSTER_QUEUE, "all"): {"spec": {"resourceGroups": [quota]}},
+    }
+    results = examine(DoctorContext(Queueing(fit_cluster() | queues), SITE, [manifest(SITE)]))
+    assert [(result.status, result.problem) for result in results if "Kueue" in result.check] == [
+        ("ok", "default (v1beta2), into which Kueue puts each Job that names none"),
+        ("error", "ClusterQueue 'all' covers cpu, and not memory"),
+    ]
+    assert not [
+        result
+        for result in examine(DoctorContext(Objects(fit_cluster()), SITE, [manifest(SITE)]))
+        if "Kueue" in result.check
+    ]
