@@ -28,8 +28,9 @@ import yaml
 from katib.backend.local.record import DATABASE
 from tests.browser import PROGRAM, browser
 from tests.katib.backend.local.rig import manifest
+from tests.ports import free_port
 
-PORT = 8093
+PORT = free_port()
 ADDRESS = f"http://127.0.0.1:{PORT}"
 MEGABYTES, REFRESH, PAINT, SHARE = 300.0, 1.0, 1.0, 2.0
 """The limits: MB of the server, seconds of a refresh, seconds of the first paint, per cent of a core for the engine."""
@@ -162,11 +163,10 @@ def report(database: Path, trial: int, step: int) -> None:
 
 
 @contextmanager
-def served(out: Path) -> "Iterator[subprocess.Popen[bytes]]":
+def served(out: Path, *words: str) -> "Iterator[subprocess.Popen[bytes]]":
     """Yields the process of the page, once it answers."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "katib", "watch", "--out", str(out), "--port", str(PORT)], stdout=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-m", "katib", "watch", "--out", str(out), "--port", str(PORT), *words]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         for _ in range(600):
             with suppress(OSError), urllib.request.urlopen(f"{ADDRESS}/icon.svg", timeout=5):
