@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data.curriculum import Curriculum
-from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.checks import check_spectral, check_types
 from trainer.models.parts.mamba import Mamba, notes
 from trainer.models.parts.spectral import EPS, GridBlock, SpectralNetwork
 from trainer.models.registry import Model
@@ -46,11 +46,7 @@ class SPMambaConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_even(self, "n_fft")
-        if self.hop > self.n_fft // 2:
-            raise ValueError(f"hop must be at most half of the {self.n_fft} samples of n_fft, not {self.hop}")
-        if self.channels % self.heads:
-            raise ValueError(f"heads must divide the {self.channels} channels, not be {self.heads}")
+        check_spectral(self)
 
     @property
     def frequencies(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trainer.data.curriculum import Curriculum
 from trainer.kernels.lstm import LSTM
-from trainer.models.parts.checks import check_even, check_types
+from trainer.models.parts.checks import check_spectral, check_types
 from trainer.models.parts.spectral import EPS, GridBlock, SpectralNetwork
 from trainer.models.registry import Model
 
@@ -42,13 +42,7 @@ class TFGridNetConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_even(self, "n_fft")
-        if self.hop > self.n_fft // 2:
-            raise ValueError(f"hop must be at most half of the {self.n_fft} samples of n_fft, not {self.hop}")
-        if self.window > self.frequencies:
-            raise ValueError(f"window must be at most the {self.frequencies} frequencies, not {self.window}")
-        if self.channels % self.heads:
-            raise ValueError(f"heads must divide the {self.channels} channels, not be {self.heads}")
+        check_spectral(self)
 
     @property
     def frequencies(self) -> int:

@@ -162,6 +162,7 @@ def test_the_estimates_scale_with_the_mixture() -> None:
         ({"heads": 3}, "heads must divide the 16 channels, not be 3"),
         ({"hop": 129}, "hop must be at most half of the 256 samples of n_fft, not 129"),
         ({"n_fft": 255}, "n_fft must be even"),
+        ({"window": 130}, "window must be at most the 129 frequencies, not 130"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(fields: dict[str, int], message: str) -> None:

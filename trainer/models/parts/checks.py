@@ -21,3 +21,16 @@ def check_even(config: "DataclassInstance", field: str) -> None:
     """Raises ValueError that names the field if it is odd, because half of it is a stride."""
     if (value := getattr(config, field)) % 2:
         raise ValueError(f"{field} must be even, because its half is the stride, not {value}")
+
+
+def check_spectral(config: "DataclassInstance") -> None:
+    """Raises ValueError that names the field of a spectral network's config that does not fit the others."""
+    names = ("n_fft", "hop", "window", "channels", "heads")
+    n_fft, hop, window, channels, heads = (getattr(config, name) for name in names)
+    check_even(config, "n_fft")
+    if hop > n_fft // 2:
+        raise ValueError(f"hop must be at most half of the {n_fft} samples of n_fft, not {hop}")
+    if window > n_fft // 2 + 1:
+        raise ValueError(f"window must be at most the {n_fft // 2 + 1} frequencies, not {window}")
+    if channels % heads:
+        raise ValueError(f"heads must divide the {channels} channels, not be {heads}")
