@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from trainer.errors import ConfigError, MemoryExhaustedError
-from trainer.text import count
+from trainer.text import count, first_line
 
 LEAST_DRIVER = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """The least driver on Linux by CUDA's major version.
@@ -114,7 +114,7 @@ def _cuda_error() -> str:
             warnings.simplefilter("ignore")
             torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
-        return _first_line(error)
+        return first_line(error)
     return ""
 
 
@@ -134,12 +134,8 @@ def _try(device: torch.device) -> None:
         ) from error
     except RuntimeError as error:
         raise ConfigError(
-            f"--device {device}: cannot compute ({_first_line(error)}); --device cpu works without it"
+            f"--device {device}: cannot compute ({first_line(error)}); --device cpu works without it"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def made_with(device: torch.device) -> str:

@@ -1,16 +1,16 @@
 """`python -m trainer fingerprint`: the hash by which a run directory recognises a corpus, for those who read none."""
 
 import json
-import sys
 
 from trainer.data.readers.corpora import open_corpus
 from trainer.data.readers.seen import memory
+from trainer.metric_line import say_beside
 from trainer.requests import Fingerprint
 
 
 def print_fingerprint(request: Fingerprint) -> int:
     """Prints the fingerprint of the corpus and returns the exit code. Raises DataError as the training does."""
-    corpus = open_corpus(request.data_dir, memory(_say))
+    corpus = open_corpus(request.data_dir, memory(say_beside))
     fingerprint = corpus.fingerprint()
     if not request.json:
         print(fingerprint)
@@ -19,8 +19,3 @@ def print_fingerprint(request: Fingerprint) -> int:
     mixtures = {name: len(subset.rows) for name, subset in subsets.items()}
     print(json.dumps({"fingerprint": fingerprint, "mixtures": mixtures}))
     return 0
-
-
-def _say(line: str) -> None:
-    """Prints a line on stderr, because stdout is for the fingerprint."""
-    print(line, file=sys.stderr, flush=True)

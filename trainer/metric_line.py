@@ -26,6 +26,11 @@ def timestamp() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def say_beside(line: str) -> None:
+    """Prints a line on stderr, where stdout is for what a program reads."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def say(*lines: str) -> None:
     """Prints lines on stdout and flushes them.
 

@@ -6,7 +6,6 @@ overestimates by 10 %, one of 0.25 s by 70 %.)
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE, Rows
 from trainer.data.sampling import select
 from trainer.device import find_device
+from trainer.metric_line import say_beside
 from trainer.training.checkpoint import new_session
 from trainer.training.gradients import Gradients
 from trainer.training.validation import Validation
@@ -48,7 +48,7 @@ def pace(request: Pace) -> int:
     if device.type != "cpu":
         print(json.dumps(asdict(EpochEstimate(str(device)))))
         return 0
-    corpus = open_corpus(request.data_dir, memory(_say))
+    corpus = open_corpus(request.data_dir, memory(say_beside))
     # The last stage has all variants; an epoch before it may have fewer mixtures.
     variants = training.stages.variants(request.epochs, corpus.train.shown)
     trained = select(corpus.train, variants, training.train_limit)
@@ -89,8 +89,3 @@ def _timed(function: Callable[[torch.Tensor], None], samples: int) -> float:
     started = time.perf_counter()
     function(torch.rand(1, samples))
     return time.perf_counter() - started
-
-
-def _say(line: str) -> None:
-    """Prints a line on stderr, because stdout is for the JSON."""
-    print(line, file=sys.stderr, flush=True)

@@ -15,6 +15,11 @@ def one_line(text: str) -> str:
     return " ".join(re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", " ", text).split())
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of what an error says, or else its name."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """Returns the end of a message: the valid word that `word` was probably meant to be, or all valid words."""
     options = list(valid)

@@ -2,12 +2,14 @@
 
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from katib.program import ROOT
+from tests.browser import Page, browser
+from tests.katib.backend.local.rig import Rig
 
 Script = Callable[[str, str], Path]
 
@@ -47,3 +49,18 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
         return calls
 
     return make
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    """Yields an engine in a folder of the test's own."""
+    rig = Rig(tmp_path)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Page]:
+    """Yields a page of a real browser."""
+    with browser() as page:
+        yield page

@@ -1,25 +1,18 @@
 """The epoch loop: what it writes and prints, when the learning rate falls, and how a training diverges."""
 
-import json
 import math
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from tests.trainer.training import Training
+from tests.trainer.training import Training, summary
 from trainer.data.readers.corpora import open_subset
 from trainer.data.sampling import loader, validation_batches
 from trainer.training.fit import Fit
 from trainer.training.gradients import Gradients
 from trainer.training.scores import Scores
-
-
-def summary(run_dir: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
-    return content
 
 
 def test_the_summary_tells_the_run(training: Training, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,9 +1,6 @@
 """Batches whose loss or gradient is not finite are skipped, as in a plain loop that skips them."""
 
-import json
 import math
-import os
-import signal
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import fields
@@ -19,6 +16,7 @@ from torchmetrics.functional.audio import permutation_invariant_training, scale_
 
 from tests.trainer.test_resume import assert_same, flat
 from tests.trainer.training import Training as Trainer
+from tests.trainer.training import stop_after_every_second_step, summary
 from trainer.config import Training
 from trainer.data.sampling import Batch
 from trainer.models import build
@@ -26,11 +24,6 @@ from trainer.training import fit
 from trainer.training.checkpoint import new_session
 from trainer.training.gradients import Gradients
 from trainer.training.group import ALONE
-
-
-def summary(run_dir: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
-    return content
 
 
 def is_poisoned(mixtures: Tensor) -> bool:
@@ -120,14 +113,7 @@ def test_a_run_stopped_after_each_batch_leaves_out_the_same_ones(
     flags = ["--epochs", "2", "--batch-size", "2", "--nonfinite-batches", "9"]
     (tmp_path / "stopped").mkdir()
     assert training.here(tmp_path / "trial", *flags) == 0
-    step, calls = fit.Fit._step, iter(range(1, 1000))
-
-    def stepping(self: fit.Fit, *arguments: Any) -> None:
-        step(self, *arguments)
-        if next(calls) % 2 == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(fit.Fit, "_step", stepping)
+    stop_after_every_second_step(monkeypatch)
     codes = [143]
     while codes[-1] == 143:
         codes.append(training.here(tmp_path / "stopped" / "trial", *flags))

@@ -13,13 +13,8 @@ import pytest
 import torch
 
 from tests.trainer.test_resume import assert_same
-from tests.trainer.training import Training
+from tests.trainer.training import Training, summary
 from trainer.data.sampling import Batch
-
-
-def summary(run_dir: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
-    return content
 
 
 @pytest.mark.parametrize("model", ["convtasnet", "dprnn", "sepformer"])

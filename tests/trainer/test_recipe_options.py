@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from tests.trainer.test_resume import assert_same, flat
-from tests.trainer.training import Training
+from tests.trainer.training import Training, stop_after_every_second_step
 from trainer.config import Training as Settings
 from trainer.data.mixing import KINDS
 from trainer.data.readers.corpora import open_corpus
@@ -130,14 +130,7 @@ def test_with_each_option_a_stopped_training_resumes_exactly(
     # An average leaves the training itself as it is.
     differs = any(not torch.equal(weight, default[name]) for name, weight in weights(tmp_path / "trial").items())
     assert differs == ("--average-best" not in flags)
-    step, calls = fit.Fit._step, iter(range(1, 1000))
-
-    def stepping(self: fit.Fit, *arguments: Any) -> None:
-        step(self, *arguments)
-        if next(calls) % 2 == 0:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(fit.Fit, "_step", stepping)
+    stop_after_every_second_step(monkeypatch)
     (tmp_path / "stopped").mkdir()
     codes = [143]
     while codes[-1] == 143:

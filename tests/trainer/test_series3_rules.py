@@ -2,11 +2,9 @@
 PyTorch's documentation of ReduceLROnPlateau and the published training's rules.
 """
 
-import json
 import math
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,14 +13,10 @@ from hypothesis import strategies as st
 
 from tests.trainer.test_resume import assert_same
 from tests.trainer.training import Training as Trainer
+from tests.trainer.training import summary
 from trainer.config import Training
 from trainer.training.checkpoint import new_session
 from trainer.training.progress import EpochRecord, Progress
-
-
-def summary(run_dir: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
-    return content
 
 
 @st.composite

@@ -1,21 +1,43 @@
 """The real trainer, as a process or in this one, on the small corpus of the tests."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
+import pytest
 import torch
 
 from trainer.__main__ import main
+from trainer.training.fit import Fit
 
 
 def given_once(base: Sequence[str], flags: Sequence[str]) -> list[str]:
     """Returns the flags of `base`, each with one value, that are not among `flags`, followed by `flags`."""
     pairs = zip(base[::2], base[1::2], strict=True)
     return [word for pair in pairs if pair[0] not in flags for word in pair] + list(flags)
+
+
+def summary(run_dir: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run_dir / "summary.json").read_text())
+    return content
+
+
+def stop_after_every_second_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has trainings of this process receive SIGTERM then."""
+    step, calls = Fit._step, iter(range(1, 1000))
+
+    def stepping(self: Fit, *arguments: Any) -> None:
+        step(self, *arguments)
+        if next(calls) % 2 == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Fit, "_step", stepping)
 
 
 class Training:

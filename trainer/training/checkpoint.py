@@ -26,6 +26,7 @@ from trainer.data.readers.regular import read_regular
 from trainer.errors import ConfigError, DamagedCheckpointError
 from trainer.models import build
 from trainer.run_files import BEST, LAST, PREVIOUS
+from trainer.text import first_line
 from trainer.training.continuation import CONTINUES
 from trainer.training.progress import Progress
 from trainer.training.run_directory import difference
@@ -164,7 +165,7 @@ def restore(session: Session, file: Path, identity: Mapping[str, object]) -> Non
         load(session, state)
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise DamagedCheckpointError(
-            f"{file}: its parts are not those of this version ({_first_line(error)})"
+            f"{file}: its parts are not those of this version ({first_line(error)})"
         ) from error
 
 
@@ -209,7 +210,7 @@ def unpacked(content: bytes, file: Path) -> dict[str, Any]:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     # Whatever torch may raise: the file is as it was written, but not by this version.
     except Exception as error:
-        raise DamagedCheckpointError(f"{file}: cannot be read by this version ({_first_line(error)})") from error
+        raise DamagedCheckpointError(f"{file}: cannot be read by this version ({first_line(error)})") from error
     if not isinstance(state, dict):
         raise DamagedCheckpointError(f"{file}: is no checkpoint of this version")
     return state
@@ -239,7 +240,3 @@ def _dump(state: dict[str, object]) -> memoryview:
 
 def _comment(body: bytes | memoryview) -> bytes:
     return _COMMENT + hashlib.sha256(body).hexdigest().encode()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

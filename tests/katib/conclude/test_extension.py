@@ -1,7 +1,6 @@
 """What is trained further and what is not, and an extension with the real trainer and engine."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +24,6 @@ from trainer.config import Run
 
 SETTINGS = {"weight_decay": "1e-05", "lr_factor": "0.5"}
 CURVE = (1.0, 2.0, 3.0)
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    found = Rig(tmp_path)
-    yield found
-    found.close()
 
 
 def test_the_best_runs_go_on_with_their_own_seed_epochs_and_deadline_and_the_rest_says_why_not() -> None:

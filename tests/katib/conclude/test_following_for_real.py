@@ -1,7 +1,6 @@
 """From a search to its verdict and to an architecture sweep, by their command lines, with the real trainer and engine."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from katib.site import load_site
 from katib.spec import load_spec
 from tests.katib.backend.local.rig import Rig, manifest, read_until
 from tests.verbs import SECONDS
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    found = Rig(tmp_path)
-    yield found
-    found.close()
 
 
 def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(

@@ -5,7 +5,6 @@ The pictures are kept in build/report/, for a look at them: the whole pages, and
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from katib.report.audio import Example, Listening, Player
 from katib.report.page import page
 from katib.report.summary import conclude
 from katib.table.trial_table import CLUSTER, TrialTable
-from tests.browser import MISSING, PROGRAM, Page, browser
+from tests.browser import MISSING, PROGRAM, Page
 from tests.katib.report.simulated import row, searched, table
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
@@ -32,12 +31,6 @@ BOXES = """[...document.querySelectorAll("[data-figure]")].filter(one => one.que
     const box = shown.length === 1 ? shown[0].getBoundingClientRect() : {width: 0, height: 0};
     return [holder.dataset.figure, box.width, box.height, holder.querySelectorAll("path, circle, rect").length, box.right];
 })"""
-
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[Page]:
-    with browser() as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ the contrast of every mark; and the size of the file.
 import csv
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from katib.report.audio import Listening
 from katib.report.page import page
 from katib.report.summary import conclude
 from katib.table.trial_table import Point, TrialTable
-from tests.browser import MISSING, PROGRAM, SECONDS, Page, browser
+from tests.browser import MISSING, PROGRAM, SECONDS, Page
 from tests.katib.report.simulated import searched
 from tests.katib.report.test_in_a_browser import written
 
@@ -63,12 +62,6 @@ def measured(found: TrialTable) -> TrialTable:
             )
         rows.append(replace(row, metrics=metrics))
     return replace(found, rows=tuple(rows))
-
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[Page]:
-    with browser() as page:
-        yield page
 
 
 @pytest.fixture(scope="module")

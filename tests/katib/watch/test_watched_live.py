@@ -5,12 +5,11 @@ The pictures are kept in build/watch/, for a look at them.
 
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser import MISSING, PROGRAM, Page, browser
+from tests.browser import MISSING, PROGRAM, Page
 from tests.katib.backend.local.rig import Rig, manifest, read_until
 from tests.katib.report.test_linked import CONTRAST
 from tests.ports import free_port
@@ -20,12 +19,6 @@ PICTURES = Path("build/watch")
 # Each trial waits after its third epoch until it is ended, once.
 ONCE = ("--at", "3", "--hang", "--once", "/runs/test/${trialParameters.name}/waited")
 SEARCH = manifest("--epochs", "6", *ONCE, values=("5", "3"), parallelTrialCount=2)
-
-
-@pytest.fixture(scope="module")
-def reader() -> Iterator[Page]:
-    with browser() as page:
-        yield page
 
 
 def text(section: str, part: str) -> str:

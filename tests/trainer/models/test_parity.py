@@ -81,8 +81,8 @@ def test_outputs_and_gradients_equal_speechbrains(small: str, length: str) -> No
 
 @pytest.mark.parametrize("model", PARAMETERS)
 def test_the_published_configuration_equals_speechbrains(model: str) -> None:
-    """On a quarter of a second, in which every model has several chunks."""
-    assert_equal(model, {}, 2003, mixtures=1)
+    """On an eighth of a second, of which the dual-path models make two chunks."""
+    assert_equal(model, {}, 995, mixtures=1)
 
 
 def test_convtasnets_deterministic_padding_equals_the_other() -> None:
@@ -110,12 +110,14 @@ def assert_equal(model: str, architecture: dict[str, Any], length: int, mixtures
     direction = torch.randn(mixtures, 2, length, dtype=torch.float64)
 
     our_estimates, our_gradient = run(ours, mixture, direction, fill=0)
+    our_gradients = {name: gradient_of(parameter) for name, parameter in ours.named_parameters()}
+    del ours  # the published networks take a few hundred MB each
     their_estimates, their_gradient = run(theirs, mixture, direction, fill_up(length, model, config))
     assert_close("estimates", our_estimates, their_estimates)
     assert_close("gradient of the mixture", our_gradient, their_gradient)
-    for name, parameter in ours.named_parameters():
+    for name, gradient in our_gradients.items():
         expected = stacked([gradient_of(part) for part in held[name]])
-        assert_close(f"gradient of {name}", gradient_of(parameter), expected.view_as(parameter))
+        assert_close(f"gradient of {name}", gradient, expected.view_as(gradient))
 
 
 def run(network: nn.Module, mixture: Tensor, direction: Tensor, fill: int) -> tuple[Tensor, Tensor]:

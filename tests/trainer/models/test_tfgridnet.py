@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.trainer.models.recurrence import assert_equal, gradient_of, with_gradients
+from tests.trainer.models.recurrence import assert_equal, gradient_of, ramp, with_gradients
 from tests.trainer.training import Training
 from trainer.models import build
 from trainer.models.tfgridnet import RecurrentPath
@@ -63,14 +63,6 @@ def test_the_published_code_computes_the_same_numbers(monkeypatch: pytest.Monkey
     estimates.square().sum().backward()
     found = [*estimates[0, :, 100:103].flatten().tolist(), gradient_of(mixture).norm().item()]
     assert found == pytest.approx(PUBLISHED, rel=1e-9)
-
-
-def ramp(network: nn.Module) -> None:
-    """Gives every parameter values that are written down nowhere, yet the same everywhere."""
-    with torch.no_grad():
-        for number, parameter in enumerate(network.parameters()):
-            wave = torch.sin(torch.arange(1.0, parameter.numel() + 1, dtype=torch.float64) * (1 + number / 7))
-            parameter.copy_(wave.view_as(parameter) * (0.5 if parameter.ndim == 1 else parameter[0].numel() ** -0.5))
 
 
 def test_the_published_network_has_the_published_size() -> None:

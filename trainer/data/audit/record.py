@@ -1,7 +1,6 @@
 """Keeps the result of a check under the fingerprint of its corpus, so that it is found wherever the corpus lies."""
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -12,6 +11,7 @@ from trainer.data.audit.sounds import Finding
 from trainer.data.readers.corpora import SUBSETS, open_corpus
 from trainer.data.readers.seen import memory
 from trainer.errors import DataError
+from trainer.metric_line import say_beside
 
 
 def keep(folder: Path, root: Path, sizes: Mapping[str, int], findings: Iterable[Finding]) -> None:
@@ -21,7 +21,7 @@ def keep(folder: Path, root: Path, sizes: Mapping[str, int], findings: Iterable[
     stderr says so.
     """
     try:
-        fingerprint = open_corpus(root, memory(_say)).fingerprint()
+        fingerprint = open_corpus(root, memory(say_beside)).fingerprint()
         record = {
             "fingerprint": fingerprint,
             "checked": time.time(),
@@ -31,9 +31,9 @@ def keep(folder: Path, root: Path, sizes: Mapping[str, int], findings: Iterable[
         }
         _write(folder / f"{fingerprint}.json", json.dumps(record, indent=2) + "\n")
     except DataError as error:
-        _say(f"note: this result is not kept, since no training reads this corpus ({error})")
+        say_beside(f"note: this result is not kept, since no training reads this corpus ({error})")
     except OSError as error:
-        _say(f"note: this result is not kept: {error.filename or folder}: cannot be written ({error.strerror})")
+        say_beside(f"note: this result is not kept: {error.filename or folder}: cannot be written ({error.strerror})")
 
 
 def _counted(findings: Iterable[Finding]) -> list[dict[str, object]]:
@@ -60,8 +60,3 @@ def _write(target: Path, text: str) -> None:
     finally:
         with suppress(OSError):
             building.unlink(missing_ok=True)
-
-
-def _say(line: str) -> None:
-    """Prints a line on stderr, because stdout is for the findings."""
-    print(line, file=sys.stderr, flush=True)
