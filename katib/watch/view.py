@@ -95,22 +95,25 @@ class Curves:
     """Reads the metrics of a search, and keeps them from one table to the next."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, tuple[tuple[str, int], Packed]] = {}
+        self._kept: dict[str, tuple[TrialRow, Packed, TrialRow]] = {}
 
     def packed(self, table: TrialTable) -> TrialTable:
-        """Returns the table with metrics that are in memory."""
+        """Returns the table with metrics that are in memory; a row that is the same as before stays so."""
         kept = {}
         for row in table.rows:
-            key = (row.state, row.epochs)
-            known = self._kept.get(row.trial)
-            kept[row.trial] = known if known and known[0] == key else (key, _packed(row))
+            before, packed, now = self._kept.get(row.trial, (None, None, None))
+            if before is not row or packed is None or now is None:
+                if before is None or packed is None or (before.state, before.epochs) != (row.state, row.epochs):
+                    packed = _packed(row)
+                now = replace(row, metrics=packed)
+            kept[row.trial] = row, packed, now
         self._kept = kept
-        return replace(table, rows=tuple(replace(row, metrics=kept[row.trial][1]) for row in table.rows))
+        return replace(table, rows=tuple(now for _, _, now in kept.values()))
 
     def of(self, table: TrialTable) -> dict[str, Curve]:
         """Returns the curve of each trial of a packed table."""
         name = table.identity.metric
-        return {trial: packed.curve(name) for trial, (_, packed) in self._kept.items()}
+        return {trial: packed.curve(name) for trial, (_, packed, _) in self._kept.items()}
 
 
 class Tails:

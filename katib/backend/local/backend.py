@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from katib.backend.base import Page
@@ -12,7 +12,7 @@ from katib.backend.local.another import untrained
 from katib.backend.local.lock import holders
 from katib.backend.local.prepared_run import LocalRun
 from katib.backend.local.record import DATABASE, LOCK, MANIFEST
-from katib.backend.local.table import experiments, find, read_table
+from katib.backend.local.table import Known, experiments, find, read_table
 from katib.errors import FolderError, ManifestError, ResultError, SepsweepError
 from katib.notify import Recipient
 from katib.table.run_folder import last_lines
@@ -29,6 +29,8 @@ class LocalBackend:
     notify: Recipient | None = None
     error: type[SepsweepError] = FolderError
     look_seconds = 1.0
+    _known: dict[str, Known] = field(default_factory=dict, repr=False, compare=False)
+    """What was read of each search, so that a second look reads only what has changed."""
 
     def has(self, experiment: str) -> bool:
         """Returns whether `experiment` has a folder."""
@@ -47,7 +49,7 @@ class LocalBackend:
 
         Raises FolderError where there is no such experiment, EngineError where nothing of it can be read.
         """
-        return read_table(self.out, experiment)
+        return read_table(self.out, experiment, self._known.setdefault(experiment, Known()))
 
     def manifest(self, experiment: str) -> str | None:
         """Returns the text of the manifest in the folder. Raises ManifestError where it cannot be read."""

@@ -9,7 +9,7 @@ import platform
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -106,39 +106,65 @@ class Trial:
         return None if self.state in WITHOUT_RESULT else objective_value(self.values, strategy)
 
 
-def read(folder: Path) -> tuple[Identity, list[Trial]]:
+Written = tuple[Mapping[str, str], str | None, str | None]
+"""What the database has of a trial besides its reports: its attributes as JSON, its start and its end."""
+
+
+@dataclass
+class Known:
+    """A record as it was read last."""
+
+    about: str = ""
+    identity: Identity | None = None
+    trials: dict[int, tuple[Written, Trial]] = field(default_factory=dict)
+    """By Optuna's number of the trial."""
+
+
+def read(folder: Path, known: Known | None = None) -> tuple[Identity, list[Trial]]:
     """Returns the search in `folder`, which may be running, and its trials in the order of their proposal.
 
+    A trial that had ended, and of which nothing is written anew, is the object that is `known`: it reports no more.
     Raises RecordError where the database cannot be read, or is not that of one search.
     """
+    known = Known() if known is None else known
     with _reading(folder) as database:
         ((study,),) = database.execute("SELECT study_id FROM studies")
-        about = database.execute(
+        found = database.execute(
             "SELECT value_json FROM study_user_attributes WHERE study_id = ? AND key = 'experiment'", (study,)
         )
-        identity = identity_from(parse_json(about.fetchone()[0]))
-        values: dict[int, list[float]] = {}
-        for key, value, kind in database.execute(
-            "SELECT trial_id, intermediate_value, intermediate_value_type FROM trial_intermediate_values"
-            " ORDER BY trial_id, step"
-        ):
-            values.setdefault(key, []).append(value if value is not None else _NOT_FINITE[kind])
-        attributes: dict[int, dict[str, object]] = {}
+        about = found.fetchone()[0]
+        identity = known.identity if known.identity and about == known.about else identity_from(parse_json(about))
+        attributes: dict[int, dict[str, str]] = {}
         for key, name, text in database.execute("SELECT trial_id, key, value_json FROM trial_user_attributes"):
-            attributes.setdefault(key, {})[name] = parse_json(text)
+            attributes.setdefault(key, {})[name] = text
         listed = database.execute(
             "SELECT trial_id, datetime_start, datetime_complete FROM trials WHERE study_id = ? ORDER BY number",
             (study,),
         )
-        trials = [_trial(key, attributes[key], tuple(values.get(key, ())), start, end) for key, start, end in listed]
-        if len({trial.name for trial in trials}) < len(trials):
+        trials: dict[int, tuple[Written, Trial]] = {}
+        for key, start, end in listed.fetchall():
+            written, kept = (attributes[key], start, end), known.trials.get(key)
+            if kept is None or kept[0] != written or not kept[1].finished:
+                kept = written, _trial(key, written, _values(database, key))
+            trials[key] = kept
+        if len({trial.name for _, trial in trials.values()}) < len(trials):
             raise ValueError("two trials of one name")
-    return identity, trials
+    known.about, known.identity, known.trials = about, identity, trials
+    return identity, [trial for _, trial in trials.values()]
 
 
-def _trial(
-    key: int, attributes: Mapping[str, object], values: tuple[float, ...], start: str | None, end: str | None
-) -> Trial:
+def _values(database: sqlite3.Connection, trial: int) -> tuple[float, ...]:
+    reports = database.execute(
+        "SELECT intermediate_value, intermediate_value_type FROM trial_intermediate_values"
+        " WHERE trial_id = ? ORDER BY step",
+        (trial,),
+    )
+    return tuple(value if value is not None else _NOT_FINITE[kind] for value, kind in reports)
+
+
+def _trial(key: int, written: Written, values: tuple[float, ...]) -> Trial:
+    texts, start, end = written
+    attributes = {name: parse_json(text) for name, text in texts.items()}
     fields = {
         **{name: attributes[name] for name in ("name", "assignments", "state")},
         **{name: attributes.get(name, "") for name in ("reason", "stop")},

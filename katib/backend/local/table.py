@@ -3,13 +3,14 @@
 The store has the trials' values; when each was reported, and every other metric, is in the run's own folder.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from math import isfinite
 from pathlib import Path
 
 from katib.backend.causes import DIVERGENCE, OOM_GPU
+from katib.backend.local import record
 from katib.backend.local.reasons import may_go_on, told
 from katib.backend.local.record import DATABASE, MANIFEST, Trial, read
 from katib.backend.local.running import seen_for
@@ -32,10 +33,21 @@ _ENDS: Mapping[str, State] = {FINISHED: "Succeeded", **dict.fromkeys(FAULTS, "Fa
 """The state of a trial by that of its run's summary."""
 
 
-def read_table(runs: Path, experiment: str) -> TrialTable:
+@dataclass
+class Known(record.Known):
+    """A table as it was read last: whoever looks again and again reads only what has changed since."""
+
+    rows: dict[str, tuple[Trial, int, TrialRow]] = field(default_factory=dict)
+    """The rows of the trials that have ended, with what they were made from: the trial, and its GPUs."""
+    config: Mapping[str, object] = field(default_factory=dict)
+    """The first trial's configuration that was found."""
+
+
+def read_table(runs: Path, experiment: str, known: Known | None = None) -> TrialTable:
     """Returns the trial table of `experiment` below `runs`; of a search deleted from a cluster, as it was saved then.
 
-    Where the store is damaged or missing, the table holds what the runs themselves have written, and a note says so.
+    `known` is of the same experiment, and learns what is read. Where the store is damaged or missing, the table holds
+    what the runs themselves have written, and a note says so.
     Raises FolderError where there is no such experiment, EngineError where nothing of it can be read.
     """
     if Path(experiment).name != experiment:
@@ -44,7 +56,7 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
     notes: tuple[str, ...] = ()
     if (folder / DATABASE).exists() or (folder / MANIFEST).exists():
         try:
-            identity, trials = read(folder)
+            identity, trials = read(folder, known)
         except EngineError as error:
             identity, trials = _from_runs(folder, error)
             notes = (f"{error}; what follows is what its runs have written themselves",)
@@ -57,7 +69,7 @@ def read_table(runs: Path, experiment: str) -> TrialTable:
         notes += (f"{folder}: holds an experiment that was run as '{identity.name}'; it may be a copy",)
     if (folder / export.JSON).exists():
         notes += (f"{folder / export.JSON}: a search on a cluster had the same name; this is the local one",)
-    return replace(table(identity, trials, folder), folder=folder, notes=notes)
+    return replace(table(identity, trials, folder, known), folder=folder, notes=notes)
 
 
 def find(runs: Path, experiment: str) -> Path:
@@ -74,25 +86,25 @@ def experiments(runs: Path) -> list[str]:
     return sorted(path.parent.name for path in runs.glob(f"*/{DATABASE}"))
 
 
-def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTable:
+def table(identity: Identity, trials: Sequence[Trial], folder: Path, known: Known | None = None) -> TrialTable:
     """Returns the table of `trials`, whose run directories lie in `folder`."""
-    gpus, manifest = _gpus(identity, trials, folder), Manifest(identity.spec)
-    ours = manifest.trains_ours
+    known = Known() if known is None else known
+    gpus, manifest = _gpus(identity, trials, folder, known), Manifest(identity.spec)
     sharers = max((trial.effort.sharers for trial in trials), default=1)
+    stay = [
+        found[2] if (found := known.rows.get(trial.name)) and found[0] is trial and found[1] == gpus else None
+        for trial in trials
+    ]
+    new = [trial for trial, row in zip(trials, stay, strict=True) if row is None]
+    made = iter(_rows(new, identity, folder, gpus, manifest))
+    rows = [row or next(made) for row in stay]
+    known.rows = {trial.name: (trial, gpus, row) for trial, row in zip(trials, rows, strict=True) if trial.finished}
     if may_go_on(trials, pauses=manifest.pauses):
-        trials = [replace(trial, reason=told(trial, trial.reason)) for trial in trials]
-    rows = explained(
-        with_pauses(
-            (_row(trial, identity, folder / trial.name, gpus, ours) for trial in trials), pauses=manifest.pauses
-        ),
-        manifest,
-        direction=identity.direction,
-    )
-    rows = [with_smaller(row, recorded(folder / row.trial)) for row in rows]
+        rows = [replace(row, reason=told(trial, row.reason)) for trial, row in zip(trials, rows, strict=True)]
     source = origin(manifest, identity.own_spec)
     return TrialTable(
         identity,
-        best_first(rows, identity.direction),
+        best_first(with_pauses(rows, pauses=manifest.pauses), identity.direction),
         model=manifest.model,
         spec=source,
         budget=budget(manifest, source),
@@ -102,13 +114,25 @@ def table(identity: Identity, trials: Sequence[Trial], folder: Path) -> TrialTab
     )
 
 
-def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path) -> int:
+def _rows(
+    trials: Sequence[Trial], identity: Identity, folder: Path, gpus: int, manifest: Manifest
+) -> Iterator[TrialRow]:
+    """Yields the row of each trial, with a reason where it ended itself or went on with smaller batches."""
+    ours = manifest.trains_ours
+    made = (_row(trial, identity, folder / trial.name, gpus, ours) for trial in trials)
+    for row in explained(made, manifest, direction=identity.direction):
+        yield with_smaller(row, recorded(folder / row.trial))
+
+
+def _gpus(identity: Identity, trials: Sequence[Trial], folder: Path, known: Known) -> int:
     """Returns the GPUs of one trial: those that the manifest asks for.
 
     They are none where the engine had none to give, or where a run says that it trained without.
     """
-    configs = (read_json(folder / trial.name / CONFIG) for trial in trials)
-    on_cpu = next(filter(None, configs), {}).get("device") == "cpu"
+    if not known.config:
+        configs = (read_json(folder / trial.name / CONFIG) for trial in trials if trial.name not in known.rows)
+        known.config = next(filter(None, configs), {})
+    on_cpu = known.config.get("device") == "cpu"
     given = [trial.effort.gpu for trial in trials if trial.effort.gpu is not None]
     return 0 if on_cpu or (given and not any(given)) else Manifest(identity.spec).gpus
 
