@@ -44,7 +44,12 @@ class Frame:
     def top(self) -> float:
         """The upper side of the rectangle, below legend and title of the vertical axis."""
         _, height = legend(self.entries, self.width)
-        return height + (ROW + 2 if self.y_title else 6.0)
+        return height + (ROW + 2 + self._lift if self.y_title else 6.0)
+
+    @cached_property
+    def _lift(self) -> float:
+        """The room between the title of the vertical axis and a label at its upper end."""
+        return 5.0 if any(share > 0.96 for share, _ in self.y.ticks()) else 0.0
 
     @cached_property
     def floor(self) -> float:
@@ -96,7 +101,7 @@ class Frame:
         if self.x_title:
             parts.append(text((self.left + self.end) / 2, self.height - 4, self.x_title, "title", "middle"))
         if self.y_title:
-            parts.append(text(EDGE, self.top - 7, self.y_title, "title"))
+            parts.append(text(EDGE, self.top - 7 - self._lift, self.y_title, "title"))
         return "".join(parts)
 
     def rule(self, value: Value, words: str) -> str:

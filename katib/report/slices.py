@@ -16,6 +16,8 @@ from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import short, with_unit
 
 MOST_POINTS, MOST_SLICES, HEIGHT = 600, 12, 300.0
+FAR = 9999.0
+"""Pixels beyond which nothing is drawn, so that no coordinate is endless."""
 
 
 def slices(table: TrialTable, belief: Belief = NOTHING) -> list[Figure]:
@@ -58,11 +60,13 @@ def _mark(row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *
 
 def _model(model: Slice, axis: Line, frame: Frame, seen: Span) -> list[str]:
     """Returns the model's mean with a band of one deviation; a whisker at each value that has no neighbours."""
-    points = []
-    for one in model.estimates:
-        if axis.place(one.text) is not None:
-            ends = (frame.up(seen.held(one.mean - one.sd)), frame.up(seen.held(one.mean + one.sd)))
-            points.append((frame.across(one.text), *ends, frame.up(seen.held(one.mean))))
+    # A line that left the axis and was held at its edge would look level there: it is cut off instead.
+    up = (lambda value: min(max(frame.up(value), -FAR), FAR)) if model.ordered else (lambda v: frame.up(seen.held(v)))
+    points = [
+        (frame.across(one.text), up(one.mean - one.sd), up(one.mean + one.sd), up(one.mean))
+        for one in model.estimates
+        if axis.place(one.text) is not None
+    ]
     if not model.ordered:
         each = [
             (whisker(x, low, high, "model", cap=9), dot(x, mean, "model", radius=3)) for x, low, high, mean in points

@@ -170,7 +170,7 @@ def _drawing(
         for row in rows
     ]
     words = f"The curves of {count(len(rows), 'running trial')} among {len(others)} others."
-    placed = written(apart(labels, frame.top, frame.floor)) if len(labels) <= 12 else ""
+    placed = written(apart(labels, frame.top, frame.floor - 6)) if len(labels) <= 12 else ""
     return frame.drawing("Running trials", words, [frame.inside(marks), placed], interactive=True)
 
 
