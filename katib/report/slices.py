@@ -60,8 +60,11 @@ def _mark(row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *
 
 def _model(model: Slice, axis: Line, frame: Frame, seen: Span) -> list[str]:
     """Returns the model's mean with a band of one deviation; a whisker at each value that has no neighbours."""
-    # A line that left the axis and was held at its edge would look level there: it is cut off instead.
-    up = (lambda value: min(max(frame.up(value), -FAR), FAR)) if model.ordered else (lambda v: frame.up(seen.held(v)))
+
+    def up(value: float) -> float:
+        # A line that left the axis and was held at its edge would look level there: it is cut off instead.
+        return min(max(frame.up(value), -FAR), FAR) if model.ordered else frame.up(seen.held(value))
+
     points = [
         (frame.across(one.text), up(one.mean - one.sd), up(one.mean + one.sd), up(one.mean))
         for one in model.estimates

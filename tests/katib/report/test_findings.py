@@ -181,6 +181,16 @@ def test_a_slice_says_what_the_model_expects_and_nothing_where_it_sees_nothing()
     assert contours(noise, believe(noise)) == []
 
 
+def test_what_the_model_expects_below_the_axis_is_cut_off_and_not_drawn_along_its_floor() -> None:
+    found = searched(30, epochs=10)
+    belief = believe(found)
+    poor = tuple(replace(one, mean=one.mean - 50) for one in belief.slices["lr"].estimates)
+    figure = slices(found, replace(belief, slices={"lr": replace(belief.slices["lr"], estimates=poor)}))[0]
+    drawn = re.findall(r'class="line model" d="M\S+ (\S+?)l', str(figure.drawings[0]))
+    assert len(drawn) == 1
+    assert float(drawn[0]) > figure.drawings[0].height
+
+
 def test_failures_of_one_cause_are_one_row_whatever_numbers_they_hold() -> None:
     rows = [
         row(number, [], state="Failed", lr=1e-3 * number, reason=f"out of memory: {number} MiB missing", fix="less")
