@@ -138,7 +138,7 @@ def _container(search: Manifest, plan: FollowUpPlan, experiment: str) -> Tree:
             command += [flag, *values]
     changes: Tree = {"command": [*command, Flags.SET, f"${{trialParameters.{RUN}}}"]}
     if env := items_at(search.container, "env"):
-        changes = {**changes, "env": [_in_group(variable, experiment) for variable in env]}
+        changes = {**changes, "env": [in_group(variable, experiment) for variable in env]}
     return {**without(search.container, "args"), **changes}
 
 
@@ -151,7 +151,7 @@ def _script(declared: Declaration, plan: FollowUpPlan) -> str:
     return declared.script(f"${{trialParameters.{RUN}}}", runs, plan.epochs)
 
 
-def _in_group(variable: Tree, experiment: str) -> Tree:
+def in_group(variable: Tree, experiment: str) -> Tree:
     """Returns a variable of the container; that of the tracker's group names the new `experiment`."""
     if variable.get("name") != GROUP_VARIABLE:
         return variable
@@ -175,12 +175,13 @@ def _job(job: Tree, old: str, new: str, longer: float) -> Tree:
         job = put(job, ("spec", "activeDeadlineSeconds"), math.ceil(deadline * longer))
     if EXPERIMENT_LABEL in labels_at(job, "metadata", "labels"):
         job = put(job, ("metadata", "labels", EXPERIMENT_LABEL), new)
-    return at(_renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/"))
+    return at(renamed(job, f"{RUNS}/{old}/", f"{RUNS}/{new}/"))
 
 
-def _renamed(value: object, old: str, new: str) -> object:
+def renamed(value: object, old: str, new: str) -> object:
+    """Returns a part of a manifest in which each text has `new` in place of `old`."""
     if isinstance(value, dict):
-        return {key: _renamed(item, old, new) for key, item in value.items()}
+        return {key: renamed(item, old, new) for key, item in value.items()}
     if isinstance(value, list):
-        return [_renamed(item, old, new) for item in value]
+        return [renamed(item, old, new) for item in value]
     return value.replace(old, new) if isinstance(value, str) else value

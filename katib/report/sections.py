@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from katib.conclude.belief import Belief, believe, told
+from katib.conclude.one_run import NAME, VALUE, one_run
 from katib.manifest.object import Manifest
 from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
@@ -148,8 +149,11 @@ SECTIONS: dict[str, tuple[str, Callable[[View], str]]] = {
 
 def trials_data(view: View) -> Markup:
     """Returns what the page's script has to know of each trial, as JSON for a script element."""
-    heights = places(view.table, view.belief)
+    heights, again = places(view.table, view.belief), one_run(view.table)
     document = {
+        "run": None
+        if again is None
+        else {"text": again.text, "settings": again.settings, "name": NAME, "value": VALUE},
         "ours": bool(Manifest(view.table.identity.spec).model or view.table.spec),
         "axes": [*(line.name for line in axes(view.table)), unit_of(view.table)],
         "trials": [_trial(row, view, heights[row.trial]) for row in view.table.rows[:MOST_ROWS]],

@@ -92,11 +92,11 @@
     const content = form === "JSON" ? JSON.stringify(lines.map(record), null, 1)
       : [names, ...lines].map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
     const title = (document.querySelector("h1")?.textContent ?? "").trim().replace(/[^\w.-]+/g, "-");
-    const type = form === "JSON" ? "application/json" : "text/csv";
-    make("a", {
-      href: `data:${type};charset=utf-8,${encodeURIComponent(content)}`, download: `${title || "search"}-trials.${form.toLowerCase()}`,
-    }).click();
+    download(`${title || "search"}-trials.${form.toLowerCase()}`, form === "JSON" ? "application/json" : "text/csv", content);
   };
+  const download = (name, type, content) => make("a", {
+    href: `data:${type};charset=utf-8,${encodeURIComponent(content)}`, download: name,
+  }).click();
 
   // -- two side by side ------------------------------------------------------------------------------------------
   const panel = make("aside", { id: "compare", hidden: true, className: "screen-only" });
@@ -106,6 +106,23 @@
     if (form === "YAML") return ["fixed:", ...pairs.map(([name, value]) => `  ${name}: ${value}`)].join("\n");
     if (!sepsweep.data().ours) return pairs.map(([name, value]) => `${name}=${value}`).join("\n");
     return pairs.map(([name, value]) => `--${name.replaceAll("_", "-")} ${value}`).join(" ");
+  };
+  // The manifest of this trial alone, in which nothing varies; empty where the search does not say how a trial runs.
+  const file = (trial) => {
+    const { run } = sepsweep.data();
+    if (!run || !run.settings.every((name) => name in trial.settings)) return null;
+    // An Experiment's name has at most 40 characters; the last ones tell two trials apart.
+    const name = trial.name.toLowerCase().replace(/[^a-z0-9-]/g, "-").slice(-40).replace(/^[^a-z]+|-+$/g, "") || "run";
+    const put = (content, key, number) =>
+      content.replaceAll(run.value.replace("{}", number), () => JSON.stringify(trial.settings[key]));
+    return { name: `${name}.yaml`, content: run.settings.reduce(put, run.text.replaceAll(run.name, name)) };
+  };
+  const saver = (trial) => {
+    const found = file(trial);
+    return found ? [make("button", {
+      type: "button", textContent: "save FILE", title: `trains it once more: FILE=${found.name}`,
+      onclick: () => download(found.name, "application/yaml", found.content),
+    })] : [];
   };
   const copy = async (words, button) => {
     const before = button.textContent;
@@ -140,13 +157,14 @@
       const button = make("button", { type: "button", textContent: `copy ${form}` });
       button.dataset.copy = settings(trial, form);
       return button;
-    })));
+    }), ...saver(trial)));
     const close = make("button", { type: "button", textContent: "close", onclick: sepsweep.clear });
     const head = make("tr", {}, make("th", {}, close), ...chosen.map((trial) => make("th", { scope: "col", textContent: trial.name })));
     panel.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows, make("tr", {}, make("th"), ...buttons))));
   };
 
-  // -- keys: up and down move through the rows, Enter takes one to compare ----------------------------------------
+  // -- keys: up and down move through the rows, by page too; Enter takes one to compare ---------------------------
+  const MOVES = { ArrowDown: 1, ArrowUp: -1, PageDown: 15, PageUp: -15, Home: -1e9, End: 1e9 };
   const rows = () => all("#trials tbody tr[data-trial]:not(.off)");
   document.addEventListener("keydown", (event) => {
     if (event.key === "/" && !event.target.matches?.("input, textarea")) {
@@ -155,8 +173,9 @@
     }
     const row = event.target.closest?.("#trials tbody tr");
     if (!row || event.target !== row) return;
-    const listed = rows(), next = listed[listed.indexOf(row) + { ArrowDown: 1, ArrowUp: -1 }[event.key]];
-    if (next) {
+    const listed = rows(), move = MOVES[event.key];
+    if (move) {
+      const next = listed[Math.min(listed.length - 1, Math.max(0, listed.indexOf(row) + move))] ?? row;
       row.tabIndex = -1;
       next.tabIndex = 0;
       next.focus();

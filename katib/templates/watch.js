@@ -114,7 +114,7 @@ document.addEventListener("visibilitychange", () => { if (document.visibilitySta
 // --- keys ---
 addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
-  const places = {e: "#events .scroll", t: "#all .scroll", g: "#searches a"};
+  const places = {e: "#events .scroll", t: "#trials tbody tr[tabindex='0']", g: "#searches a"};
   const target = places[event.key] && document.querySelector(places[event.key]);
   if (!target) return;
   event.preventDefault();

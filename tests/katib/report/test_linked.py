@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from katib.manifest.experiment import load_experiment
 from katib.report.audio import Listening
 from katib.report.page import page
 from katib.report.summary import conclude
@@ -18,6 +19,7 @@ from katib.table.trial_table import Point, TrialTable
 from tests.browser import MISSING, PROGRAM, SECONDS, Page
 from tests.katib.report.simulated import searched
 from tests.katib.report.test_in_a_browser import written
+from tests.verbs import katib
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 SHOWN = "[...document.querySelectorAll('#trials tbody tr')].filter(row => !row.classList.contains('off'))"
@@ -78,7 +80,7 @@ def names(reader: Page) -> list[str]:
 
 def press(reader: Page, key: str, *, shift: bool = False) -> None:
     """Presses and releases a key."""
-    codes = {"ArrowUp": 38, "ArrowDown": 40, "Enter": 13, "Escape": 27}
+    codes = {"ArrowUp": 38, "ArrowDown": 40, "Enter": 13, "Escape": 27, "PageDown": 34, "End": 35, "Home": 36}
     for kind in ("keyDown", "keyUp"):
         reader.call(
             "Input.dispatchKeyEvent",
@@ -241,6 +243,40 @@ def test_the_trials_shown_are_saved_as_a_file(reader: Page, tmp_path: Path, form
         if row.state == "Failed":
             assert one["reason"] == ("" if form == "json" else "'") + '=1+"1", <b>'
     assert reader.complaints() == []
+
+
+def test_a_compared_trial_is_saved_as_a_manifest_that_trains_it_alone(
+    reader: Page, linked: Path, tmp_path: Path
+) -> None:
+    reader.open(linked)
+    reader.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+    reader.evaluate(f"{SHOWN}[1].click()")
+    reader.evaluate("[...document.querySelectorAll('#compare button')].find(one => /FILE/.test(one.innerText)).click()")
+    (trial,) = reader.evaluate("sepsweep.compared")
+    file = tmp_path / f"{trial}.yaml"
+    end = time.monotonic() + SECONDS
+    while not file.is_file():
+        assert time.monotonic() < end, sorted(tmp_path.iterdir())
+        time.sleep(0.02)
+    experiment = load_experiment(file.read_text(encoding="utf-8"), str(file))
+    settings = reader.evaluate(f"sepsweep.trial('{trial}').settings")
+    assert {one.name: list(one.values) for one in experiment.search.parameters} == {
+        name: [text] for name, text in settings.items()
+    }
+    assert (experiment.name, experiment.search.configurations) == (trial, 1)
+    assert f"/runs/{trial}/" in file.read_text()
+    assert katib("check", str(file)).returncode == 0
+
+
+@pytest.mark.parametrize("key", ["PageDown", "End"])
+def test_the_keys_turn_the_pages_of_the_table(reader: Page, linked: Path, key: str) -> None:
+    reader.open(linked)
+    reader.evaluate("document.querySelector('#trials tbody tr').focus()")
+    press(reader, key)
+    focused = reader.evaluate("document.activeElement.dataset.trial")
+    assert focused == names(reader)[15 if key == "PageDown" else -1]
+    press(reader, "Home")
+    assert reader.evaluate("document.activeElement.dataset.trial") == names(reader)[0]
 
 
 @pytest.mark.parametrize("dark", [False, True])
