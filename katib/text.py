@@ -33,6 +33,16 @@ def digits(value: float, metric: Measure) -> str:
     return f"{value:.2f}" if metric.unit == UNIT else f"{value:.6g}"
 
 
+def estimate(mean: float, sd: float | None, metric: Measure) -> str:
+    """Returns a mean with its deviation, as `5.63 ± 0.12 dB` or `0.1880 ± 0.0045`: no digit says more than is known."""
+    if sd is None:
+        return with_unit(mean, metric)
+    if metric.unit == UNIT or not 1e-6 < sd < 1e6 or abs(mean) >= 1e9:
+        return f"{digits(mean, metric)} ± {digits(sd, metric)} {metric.unit}".rstrip()
+    places = max(0, 1 - math.floor(math.log10(sd)))
+    return f"{mean:.{places}f} ± {sd:.{places}f} {metric.unit}".rstrip()
+
+
 def signed(value: float, metric: Measure) -> str:
     """Returns a number with its sign, and with as many digits as `with_unit` gives it."""
     return f"{value:+.2f}" if metric.unit == UNIT else f"{value:+.6g}"

@@ -32,7 +32,7 @@ from katib.report.spent import spent_figures
 from katib.report.summary import Conclusion, configuration, facts, next_steps, summary_notes
 from katib.report.tables import MOST_ROWS, all_trials, failures, promising, stop_decisions
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import short, with_unit
+from katib.text import estimate, short, with_unit
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def trials_data(view: View) -> Markup:
 def _trial(row: TrialRow, view: View, heights: Sequence[float | None]) -> dict[str, object]:
     metric, end = view.table.identity.measure, view.belief.ends.get(row.trial)
     reached = "" if row.value is None else f"{metric} {with_unit(row.value, metric)}, epoch {row.best_epoch}"
-    expected = "" if end is None else f"expected end {with_unit(end.value, metric)} ± {with_unit(end.sd, metric)}"
+    expected = "" if end is None else f"expected end {estimate(end.value, end.sd, metric)}"
     settings = ", ".join(f"{name} {short(text)}" for name, text in row.assignments.items())
     values = {
         "state": row.shown_state,

@@ -9,7 +9,7 @@ from katib.measure import Measure
 from katib.program import as_typed
 from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, difference, digits, duration, number, short, with_unit
+from katib.text import count, difference, duration, estimate, number, short, with_unit
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 
@@ -125,7 +125,7 @@ def promising(table: TrialTable) -> Grid | None:
         Line(
             (
                 one.trials[0],
-                with_unit(one.mean, metric) + _deviation(one.sd, metric),
+                estimate(one.mean, one.sd, metric),
                 with_unit(one.observed, metric),
                 f"place {one.rank}",
                 *(short(one.configuration.get(name, "")) for name in names),
@@ -214,10 +214,6 @@ def stop_decisions(table: TrialTable) -> Grid | None:
         f", the first {MOST_DECISIONS} of them" if len(stopped) > MOST_DECISIONS else ""
     )
     return Grid(label, columns, rows)
-
-
-def _deviation(sd: float | None, metric: Measure) -> str:
-    return "" if sd is None else f" ± {digits(sd, metric)}"
 
 
 def _value(row: TrialRow, metric: Measure) -> str:

@@ -13,7 +13,7 @@ from katib.conclude.promise import promise
 from katib.conclude.verdict import Verdict
 from katib.report.provenance import provenance
 from katib.table.trial_table import TrialTable
-from katib.text import difference, short, with_unit
+from katib.text import difference, estimate, short
 from katib.watch.sections import Section, html, report
 
 FACTOR = 20
@@ -74,7 +74,7 @@ def _belief(table: TrialTable) -> str:
     rows = [
         (
             one.trial,
-            with_unit(one.mean, metric) + (f" ± {with_unit(one.sd, metric)}" if one.sd is not None else ""),
+            estimate(one.mean, one.sd, metric),
             f"{100 * one.probability:.0f} %",
             [short(text) for text in one.configuration.values()],
         )

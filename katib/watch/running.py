@@ -17,7 +17,7 @@ from katib.search.stop_rules import stop_rule
 from katib.table.ends import End, ends
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, duration, with_unit
+from katib.text import count, duration, estimate, with_unit
 from katib.tree import text_at
 from katib.watch.strip import when
 from katib.watch.view import View
@@ -59,7 +59,7 @@ def now(row: TrialRow, view: View, end: End | None = None) -> Now:
     of = f" of {most}" if most else ""
     best = "" if row.value is None else f"best {with_unit(row.value, metric)} at epoch {row.best_epoch}"
     if end is not None:
-        best += f", expected to end at {with_unit(end.value, metric)} ± {with_unit(end.sd, metric)}"
+        best += f", expected to end at {estimate(end.value, end.sd, metric)}"
     last = view.curve(row).last_time
     if beat is None or beat.epoch <= row.epochs:
         since = f"the last one ended {when(last, view.now)}" if last else "no epoch has ended yet"
