@@ -40,6 +40,12 @@ def width_of(words: str) -> float:
     return WIDE * TEXT * len(words)
 
 
+def cut(words: str, width: float) -> str:
+    """Returns words that fit into so many pixels: their end, which tells two trials apart."""
+    most = max(2, int(width / (WIDE * TEXT)))
+    return words if len(words) <= most else f"…{words[1 - most :]}"
+
+
 def legend(entries: Sequence[Entry], width: float) -> tuple[str, float]:
     """Returns a legend that is broken into rows of `width`, and the height that it takes."""
     x, y, parts = 2.0, ROW / 2, list[str]()

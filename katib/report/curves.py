@@ -16,7 +16,7 @@ from katib.table.patience import used
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, with_unit
-from katib.trial import Direction
+from katib.trial import ENDED, Direction
 
 MOST_CURVES, MOST_POINTS = 200, 120
 STEEP = 5
@@ -129,7 +129,8 @@ def _finding(table: TrialTable, *, drawn: bool) -> str:
         parts.append(f"{clause[0].upper()}{clause[1:]}.")
     if drawn:
         parts.append(
-            "The dotted line is the median, over all trials, of the best value so far; a stopped one keeps its last."
+            "The dotted line is the median, over the trials that have ended, of the best value so far; a stopped one"
+            " keeps its last."
         )
     return " ".join(parts)
 
@@ -178,14 +179,18 @@ def _outside(rows: Sequence[TrialRow], seen: _Axis) -> str:
 def _median(rows: Sequence[TrialRow], direction: Direction) -> list[tuple[int, float]]:
     """Returns the median, at each epoch, of the best values so far.
 
-    Every trial counts to the end with the best value that it reached, so that the line does not jump where trials stop.
+    Every trial that has ended counts to the last epoch with the best value that it reached, so that the line jumps
+    neither where trials stop nor where those end that still run.
     """
+    rows = [row for row in rows if row.state in ENDED]
+    if not rows:
+        return []
     last = max(row.curve[-1].step for row in rows)
     bests: dict[int, list[float]] = {}
     for row in rows:
         points = {point.step: point.value for point in row.curve}
         so_far: float | None = None
-        for step in range(1, 1 + (max(points) if row.state in ("Running", "Created") else last)):
+        for step in range(1, 1 + last):
             if (value := points.get(step)) is not None:
                 so_far = value if so_far is None or direction.better(value, so_far) else so_far
             if so_far is not None:

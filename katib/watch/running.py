@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from katib.draw.drawing import Drawing
 from katib.draw.frame import Frame
-from katib.draw.labels import Entry, Label, apart, written
+from katib.draw.labels import Entry, Label, apart, cut, written
 from katib.draw.marks import dot, line, whisker
 from katib.draw.scale import Linear
 from katib.errors import ManifestError
@@ -24,6 +24,8 @@ from katib.watch.view import View
 
 WIDE, NARROW = 1020.0, 360.0
 MOST, MOST_OTHERS, MOST_POINTS, MOST_BARS = 32, 30, 60, 25
+BESIDE = 86.0
+"""Pixels at the right for the names of trials in their last epoch."""
 AWFUL = 1e9
 """A value with which no trial continues, in any unit."""
 
@@ -152,7 +154,14 @@ def _drawing(
     entries += [Entry("needed to go on", "baseline dotted", "line")] if bar else []
     title = f"{metric} ({metric.unit})" if metric.unit else str(metric)
     frame = Frame(
-        width, 340, Linear(0, most, whole=True), Linear(low - margin, high + margin), "epoch", title, tuple(entries), 86
+        width,
+        340,
+        Linear(0, most, whole=True),
+        Linear(low - margin, high + margin),
+        "epoch",
+        title,
+        tuple(entries),
+        BESIDE,
     )
     marks = [_curve(view, row, frame, "others thin") for row in others]
     marks += [line([frame.at(step, value) for step, value in bar], "baseline dotted")] if len(bar) > 1 else []
@@ -164,7 +173,7 @@ def _drawing(
         Label(
             frame.across(view.curve(row).steps[-1]) + 6,
             frame.up(view.curve(row).values[-1]),
-            row.trial.removeprefix(start),
+            cut(row.trial.removeprefix(start), BESIDE),
             "note halo",
         )
         for row in rows

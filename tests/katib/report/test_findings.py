@@ -116,6 +116,15 @@ def test_a_stop_is_a_cross_at_the_epoch_where_it_came() -> None:
     assert y == pytest.approx(steps[0] + 1.6 * steps[2], abs=0.3)
 
 
+def test_the_median_of_the_best_so_far_does_not_fall_where_running_trials_end() -> None:
+    ended = [row(number, [1.0, 2.0, 2.0 + number / 10, 2.0]) for number in range(4)]
+    figure = curves(table(*ended, *(row(10 + number, [4.0, 5.0], state="Running") for number in range(9))))
+    *_, middle = marks(figure, "dotted")
+    _, *steps = [float(one) for one in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", middle["d"])]
+    assert len(steps) == 7
+    assert all(down <= 0 for down in steps[2::2])
+
+
 def test_the_history_goes_by_the_start_and_its_line_by_the_best_so_far() -> None:
     found = table(row(2, [3.0]), row(0, [1.0]), row(1, [2.0]), row(3, [0.0]), row(4, [], state="Failed"))
     order = sorted(found.rows, key=lambda one: one.started or 0.0)

@@ -88,6 +88,14 @@ def test_a_name_with_markup_stays_text_in_a_drawing() -> None:
     assert "<b>" not in str(drawings[0])
 
 
+def test_the_name_of_a_running_trial_stays_within_its_drawing() -> None:
+    long = trained(1, [98, 99], state="Running", trial="series3-sepformer-" + "long" * 20 + "-x7k2m9qp")
+    wide, _ = curves(seen(table(long, trained(2, [5, 9]))), [])
+    assert ">…" in str(wide)
+    assert "x7k2m9qp<" in str(wide)
+    assert "longlonglong" not in str(wide).replace(long.trial, "")
+
+
 def test_a_running_trial_says_where_it_is_in_its_epoch() -> None:
     beat = Heartbeat(3, 50, 250, 1000, validating=False, stepped=START + 100 * HOUR, step_seconds=1.0,
                      mixtures_per_second=8.0, epoch_seconds=1200.0)  # fmt: skip
