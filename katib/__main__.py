@@ -1,5 +1,7 @@
 """Runs `python -m katib VERB`: imports only that verb, and prints an error that a user can fix as one line."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +17,7 @@ from katib.program import GROUPS, as_typed, name
 from katib.untrusted import clean
 
 CLI = Path(__file__).parent / "cli"
+NOT_WRITTEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 VERBS = tuple(sorted(verb for verbs in GROUPS.values() for verb in verbs))
 
 
@@ -73,8 +76,23 @@ def _run(verb: str, words: list[str]) -> int:
 
 
 def run() -> int:
-    """Runs the command line of the program `sepsweep`, and returns the exit code."""
-    return main(sys.argv[1:])
+    """Runs the command line of the program `sepsweep`, and returns the exit code; 130 after Ctrl-C."""
+    try:
+        code = main(sys.argv[1:])
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C; the same command begins again, or goes on", file=sys.stderr)
+        return 130
+    except OSError as error:
+        # An error without a name is that of stdout, whose reader may have seen enough, as `| head` does.
+        if error.filename is not None or error.errno not in NOT_WRITTEN:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if error.errno != errno.EPIPE:
+            print(f"error: stdout cannot be written ({error.strerror}); make room, or name a file", file=sys.stderr)
+        return 1
+    return code
 
 
 if __name__ == "__main__":

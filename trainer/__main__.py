@@ -15,6 +15,7 @@ import sys
 from trainer.command_line import Command, parse
 from trainer.config import Pace
 from trainer.errors import TrainerError
+from trainer.guard import guarded
 from trainer.requests import Describe, Evaluate, Export, Fingerprint, Separate
 
 
@@ -78,4 +79,4 @@ def _without_stdout(why: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(main))

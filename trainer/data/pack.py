@@ -24,6 +24,7 @@ from trainer.data.readers.subset import KIND_NAMES, SAMPLE_RATE, SCALE
 from trainer.data.readers.wav import WavSubset
 from trainer.data.working import Progress, shown
 from trainer.errors import ConfigError, DataError, StorageError, TrainerError
+from trainer.guard import guarded
 from trainer.metric_line import say
 
 
@@ -162,4 +163,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(main))

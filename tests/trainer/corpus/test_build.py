@@ -1,5 +1,6 @@
 """The corpus builder against the format that the reader holds it to, and against itself."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 import soundfile
 
+from trainer.data.corpus import build as building
 from trainer.data.corpus.__main__ import main
-from trainer.data.corpus.build import _pair
+from trainer.data.corpus.build import Settings, _pair
 from trainer.data.corpus.recordings import speech
 from trainer.data.mixing import MIX, STEMS
 from trainer.data.readers.corpora import list_files, open_subset
-from trainer.errors import DataError
+from trainer.errors import ConfigError, DataError
 
 
 def build(out: Path, *words: str) -> int:
@@ -143,3 +145,24 @@ def test_synthetic_speakers_of_a_mixture_are_of_two_registers() -> None:
     draw = np.random.default_rng(0)
     pairs = {tuple(name for _, name in _pair(draw, groups)) for _ in range(200)}
     assert pairs == {pair for x in "ab" for y in "cd" for pair in ((x, y), (y, x))}
+
+
+def test_ctrl_c_ends_the_processes_of_a_build_without_a_word() -> None:
+    """Their traces would hide the line that the program itself prints."""
+    with building._processes(1) as pool:
+        assert pool.submit(signal.getsignal, signal.SIGINT).result() is signal.SIG_DFL
+
+
+def test_a_folder_whose_name_is_a_pattern_clears_no_other_ones_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    monkeypatch.setattr(building, "_processes", broken)
+    other, own = tmp_path / ".other.building-1", tmp_path / ".*.building-2"
+    other.mkdir()
+    own.mkdir()
+    with pytest.raises(ConfigError, match="no more processes"):
+        building.build(tmp_path / "*", Settings(mixtures=6, seconds=1.0, seed=0, speech=None), 1, lambda *_: None)
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]

@@ -18,6 +18,7 @@ from trainer.data.readers.packed import pack_path
 from trainer.data.readers.subset import SAMPLE_RATE, Samples
 from trainer.data.working import Progress, shown
 from trainer.errors import DataError, TrainerError
+from trainer.guard import guarded
 from trainer.text import count, one_line
 
 SHOWN = 5
@@ -143,4 +144,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(main))

@@ -5,10 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.command_line import read
-from trainer.data.corpus.build import Settings, build
-from trainer.data.working import shown
 from trainer.errors import ConfigError, TrainerError
+from trainer.guard import guarded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +38,11 @@ class Corpus:
 
 def main(argv: list[str]) -> int:
     """Runs the command line `argv`, without the program's name, and returns the exit code."""
+    # Loaded here, because each process imports this file before it can say what Ctrl-C is to do.
+    from trainer.command_line import read
+    from trainer.data.corpus.build import Settings, build
+    from trainer.data.working import shown
+
     try:
         corpus = read(Corpus, argv, "python -m trainer.data.corpus")
         speech = str(corpus.speech.absolute()) if corpus.speech else None
@@ -56,4 +59,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(guarded(main))
