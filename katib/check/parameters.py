@@ -29,6 +29,8 @@ NOTHING = "the algorithm has nothing to draw from; its service fails at every ca
 UNKNOWN = Service(logarithm=True)
 """The service that stands for an algorithm that stock Katib does not have."""
 NUMERIC = ("double", "int")
+LARGEST, MOST_STEPS = 1e18, 1e15
+"""The limits of katib/search/axis.py."""
 LISTED = ("discrete", "categorical")
 TYPES = get_args(ParameterType)
 DISTRIBUTIONS = get_args(Distribution)
@@ -112,6 +114,14 @@ FRACTION = warning(
     finds="an int with a fraction in min, max or step, where the algorithm's service rounds (random, tpe, pbt)",
     effect="the whole number beyond the bound may be tried too, and a step is cut to whole numbers",
     fix="write whole numbers",
+)
+BEYOND = warning(
+    "range-beyond",
+    finds="min or max beyond 1e18, a step finer than 1e-15 of the range, or an int without a whole number between min"
+    " and max, under an algorithm that Sepsweep has too",
+    effect="Sepsweep's services refuse the Experiment before its first trial, and so does the search on this machine;"
+    " stock Katib draws from it",
+    fix="choose a narrower range and a wider step",
 )
 DISCRETE = warning(
     "discrete-not-a-number",
@@ -204,6 +214,19 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Defect]:
     yield from _bounds(space, service, low, high, whole=whole)
     if step is not None:
         yield from _step(space, service, low, high, step)
+    if service.is_ours and low is not None and high is not None and low <= high:
+        yield from _beyond(space, low, high, step, whole=whole)
+
+
+def _beyond(space: Node, low: float, high: float, step: float | None, *, whole: bool) -> Iterator[Defect]:
+    """Yields what the search here refuses of a range that stock Katib takes (katib/search/axis.py)."""
+    if whole and math.ceil(low) > math.floor(high):
+        yield BEYOND.at(space["max"], f"no whole number lies from {space['min'].text} to {space['max'].text}")
+    for key, value in (("min", low), ("max", high)):
+        if abs(value) > LARGEST:
+            yield BEYOND.at(space[key], f"is {space[key].text}, beyond {LARGEST:.0e}")
+    if step is not None and step > 0 and (high - low) / step > MOST_STEPS:
+        yield BEYOND.at(space["step"], f"is {space['step'].text}, for a range from {low:g} to {high:g}")
 
 
 def reads_step(space: Node, service: Service) -> bool:

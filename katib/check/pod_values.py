@@ -23,9 +23,9 @@ from katib.check.accepted import (
 )
 from katib.check.finding import Defect
 from katib.check.node import Node
-from katib.check.quantity import value_of
 from katib.check.refused import labels
 from katib.errors import nearest
+from katib.quantity import value_of
 
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 SOURCES = ("configMap", "secret", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")

@@ -7,9 +7,9 @@ from fractions import Fraction
 from katib.check.finding import Defect, error
 from katib.check.identity import LABEL, LABEL_LENGTH
 from katib.check.node import Node
-from katib.check.quantity import value_of
 from katib.errors import nearest
 from katib.gpus import GPU_RESOURCE
+from katib.quantity import value_of
 
 REFUSED = "the API server refuses the pod of each trial; the trial stays Running forever"
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from katib.check.finding import Defect, error
 from katib.check.node import Node
-from katib.check.quantity import canonical
 from katib.check.source import kind_of
 from katib.errors import nearest
+from katib.quantity import canonical
 
 UNKNOWN = error(
     "unknown-key",

@@ -18,6 +18,7 @@ from katib.manifest.gpu_hours import ANNOTATION
 from katib.manifest.object import OWN_SPEC
 from katib.manifest.sweep import decimal
 from katib.metrics import metric_filter
+from katib.quantity import canonical
 from katib.ranges import text_of
 from katib.site import Site, with_gpus
 from katib.spec import Spec, file_of, is_path
@@ -249,7 +250,15 @@ def template(name: str) -> "jinja2.Template":
         autoescape=False,  # noqa: S701  (YAML, not HTML; every free text goes through `quoted`)
         keep_trailing_newline=True,
     )
-    environment.filters |= {"quoted": json.dumps, "word": _word, "number": text_of, "decimal": decimal, "flag": flag_of}
+    environment.filters |= {
+        "quoted": json.dumps,
+        "word": _word,
+        # Katib refuses 8192Mi for 8Gi outside requests and limits.
+        "amount": canonical,
+        "number": text_of,
+        "decimal": decimal,
+        "flag": flag_of,
+    }
     return environment.get_template(name)
 
 

@@ -220,8 +220,10 @@ class Axis:
             number = Decimal(text)
         except InvalidOperation:
             number = Decimal("nan")
-        if not number.is_finite() or not -MOST <= number <= MOST:
+        if not number.is_finite():
             raise self._error(f"{key} '{text}' is not a number")
+        if not -MOST <= number <= MOST:
+            raise self._error(f"{key} '{text}' is beyond {MOST:.0e}, the most that is searched here")
         if self.parameter.type == "int" and number != int(number):
             # The services that accept such a bound of an int round it; here no value lies beyond the bound.
             whole = Decimal(math.ceil(number) if key == "min" else math.floor(number))
@@ -231,6 +233,12 @@ class Axis:
     def _check(self) -> None:
         low, high = self.low, self.high
         # A bell over a single point has no width; the other distributions can be a single value.
+        if (
+            self.parameter.type == "int"
+            and low > high
+            and Decimal(self.parameter.min or 0) <= Decimal(self.parameter.max or 0)
+        ):
+            raise self._error(f"no whole number lies from min '{self.parameter.min}' to max '{self.parameter.max}'")
         if low > high or (float(low) == float(high) and self._normal):
             raise self._error(f"min '{low}' does not lie below max '{high}'")
         if self._logarithmic and float(low) <= 0:

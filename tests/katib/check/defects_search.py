@@ -26,6 +26,25 @@ DEFECTS: Defects = {
     "name as a number": ({"metadata.name": 7}, {"wrong-type metadata.name"}),
     "no namespace": ({"metadata.namespace": DROP}, {"?namespace-missing metadata.namespace"}),
     "namespace with capitals": ({"metadata.namespace": "Lab"}, {"namespace-pattern metadata.namespace"}),
+    "label with a key of two slashes": ({"metadata.labels['a/b/c']": "x"}, {"label metadata.labels['a/b/c']"}),
+    "bound beyond what is searched here": (
+        foreign({"SPACE": {"min": "1", "max": "1e300", "distribution": "logUniform"}}),
+        {"?range-beyond SPACE.max"},
+    ),
+    "step that no float can tell": (
+        foreign(algorithm("random") | {"SPACE": {"min": "0", "max": "1", "step": "1e-300"}}),
+        {"?range-beyond SPACE.step"},
+    ),
+    "int between two whole numbers": (
+        foreign(
+            algorithm("random") | {"spec.parameters[0].parameterType": "int", "SPACE": {"min": "0.5", "max": "0.6"}}
+        ),
+        {
+            "?range-beyond SPACE.max",
+            "?bound-of-int-rounded SPACE.min",
+            "?bound-of-int-rounded SPACE.max",
+        },
+    ),
     "label with a blank": ({"metadata.labels.team": "a b"}, {"label metadata.labels.team"}),
     "budget of no GPU-hours": (
         {"metadata.annotations": {"sepsweep/gpu-hours": "0"}},

@@ -2,7 +2,7 @@
 
 import pytest
 
-from katib.check.quantity import canonical
+from katib.quantity import canonical
 
 TAKEN = "8Gi 1500m 2k 0 1e3 10e3 12e6 100Ki 512Ki 1Ki 1023 100m 1G 100u 1E 5n 1n 10E 1Ei 500u 1e-3 1e6 100 -5"
 REFUSED = "8192Mi 4096Mi 0.5 1.5Gi 1000m 2000 1e4 0.5Gi 1.5 .5 0.5Ki 1024Ki 1000M 0.1m 0.1n 1024Pi 1.000 1000"

@@ -16,6 +16,7 @@ from katib.manifest.object import Manifest
 from katib.manifest.render import render
 from katib.site import Site, default_site, load_site
 from katib.spec import load_spec
+from katib.trainer_contract import TRACKERS
 
 ROOT = Path(__file__).parents[3]
 TERMS = [{"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h200", "no"]}]}]
@@ -33,6 +34,11 @@ def site(**changes: Any) -> Site:
 def job(**changes: Any) -> dict[str, Any]:
     manifest = yaml.safe_load(render(load_spec("dprnn"), site(**changes)))
     found: dict[str, Any] = manifest["spec"]["trialTemplate"]["trialSpec"]["spec"]
+    return found
+
+
+def trainer(**changes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = job(**changes)["template"]["spec"]["containers"][0]
     return found
 
 
@@ -189,6 +195,25 @@ def test_the_site_of_each_kind_of_cluster_renders_to_a_sound_manifest(path: Path
     assert not [finding for finding in check_text(text, "x") if finding.severity == "error"]
     schema = json.loads((ROOT / "k8s/site.schema.json").read_text())
     assert not list(jsonschema.Draft7Validator(schema).iter_errors(yaml.safe_load(path.read_text())))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"resources": {"shared_memory": "8192Mi", "scratch": "1500m"}},
+        {"resources": {"shared_memory": "1000000k", "scratch": "1073741824"}},
+        {"environment": {"EMPTY": ""}},
+        {"trackers": []},
+    ],
+)
+def test_what_a_site_may_say_renders_to_a_sound_manifest(changes: dict[str, Any]) -> None:
+    text = render(load_spec("dprnn"), site(**changes))
+    assert [finding for finding in check_text(text, "x") if finding.severity == "error"] == []
+
+
+def test_variable_without_a_text_stays_one() -> None:
+    variables = {item["name"]: item.get("value", "") for item in trainer(environment={"EMPTY": ""}, trackers=[])["env"]}
+    assert (variables["EMPTY"], variables[TRACKERS]) == ("", "")
 
 
 BEFORE = """\
