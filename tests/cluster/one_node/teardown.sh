@@ -24,7 +24,7 @@ if [ -S $CSOCK ] && [ -d $RUN ]; then
   for t in $($CTR tasks ls -q 2>/dev/null); do $CTR tasks rm -f $t >/dev/null 2>&1; done
   for c in $($CTR containers ls -q 2>/dev/null); do $CTR containers rm $c >/dev/null 2>&1; done
 fi
-for n in kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver; do
+for n in favour kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver; do
   p=$(ours $PIDS/$n) && kill $p
 done
 ended kubelet kube-proxy kube-scheduler kube-controller-manager kube-apiserver
