@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from trainer.config import Training
 from trainer.errors import ConfigError, DamagedCheckpointError
+from trainer.text import first_line
 from trainer.training import checkpoint
 from trainer.training.checkpoint import Session, dump, dump_best, new_session, read, restore, resume
 from trainer.training.progress import EpochRecord, Progress
@@ -325,5 +326,5 @@ def test_a_checkpoint_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 def test_an_error_without_a_word_is_named_by_its_kind() -> None:
-    assert checkpoint._first_line(RuntimeError("one\ntwo")) == "one"
-    assert checkpoint._first_line(EOFError()) == "EOFError"
+    assert first_line(RuntimeError("one\ntwo")) == "one"
+    assert first_line(EOFError()) == "EOFError"
