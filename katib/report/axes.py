@@ -46,7 +46,7 @@ class Line:
             factor = (high / low) ** margin if high > low else 1 + margin
             return Log(low / factor, high * factor)
         more = margin * (high - low) or (0.5 if margin else 0.0)
-        return Linear(low - more, high + more)
+        return Linear(low - more, high + more, whole=self.axis.parameter.type == "int")
 
     def place(self, text: str | None) -> float | None:
         """Returns the position of a value between the ends, 0 to 1; None for a value of another search."""

@@ -54,7 +54,8 @@ def _figure(table: TrialTable, plane: Plane, across: Line, up: Line) -> Figure:
             shape = "best" if row is table.best else ""
             marks.append(dot(*frame.at(texts[0] or "", texts[1] or ""), shape, row.trial, hollow=True, radius=3.5))
     finding = (
-        f"The model expects the most at {plane.x} {_value(across, best.x)} and {plane.y} {_value(up, best.y)}: "
+        f"The model expects the {'most' if sign > 0 else 'least'} at {plane.x} {_value(across, best.x)} and"
+        f" {plane.y} {_value(up, best.y)}: "
         f"{with_unit(best.mean, metric)}, with the other parameters as in the most promising configuration."
     )
     if len(known) < len(plane.cells):

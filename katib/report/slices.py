@@ -87,5 +87,5 @@ def _finding(axis: Line, valued: Sequence[TrialRow], table: TrialTable, model: S
         return found
     if not model.told:
         return f"{found} The model sees no effect of {axis.name} beyond its own uncertainty."
-    metric = table.identity.measure
-    return f"{found} The model expects the most at {short(model.best.text)}: {with_unit(model.best.mean, metric)}."
+    metric, most = table.identity.measure, "most" if table.identity.maximize else "least"
+    return f"{found} The model expects the {most} at {short(model.best.text)}: {with_unit(model.best.mean, metric)}."

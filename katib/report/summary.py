@@ -63,8 +63,7 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
     return Conclusion(
         f"Not confirmed yet: the best of {count(len(ended), 'single run')} proves nothing.",
         (
-            "Its value may be high because its settings are good or because its seed was lucky; one run cannot say "
-            "which.",
+            "Its value may be good because its settings are or because its seed was lucky; one run cannot say which.",
             as_typed(f"To find out, run three seeds: {command}") if command else hindrance(table),
             *filter(None, [differences(table)]),
         ),

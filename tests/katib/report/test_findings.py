@@ -190,6 +190,27 @@ def test_a_slice_says_what_the_model_expects_and_nothing_where_it_sees_nothing()
     assert contours(noise, believe(noise)) == []
 
 
+def test_of_a_loss_the_model_expects_the_least_and_whole_numbers_have_whole_labels() -> None:
+    """A loss that is least at 8 of 20 layers; and, of an axis from 1 to 4, the labels."""
+    rows = []
+    for number in range(1, 21):
+        made = row(number, [3.0, 2.0 + (number - 8) ** 2 / 50])
+        rows.append(replace(made, assignments={"layers": str(number)}, value=made.curve[-1].value, best_epoch=2))
+    rows.sort(key=lambda one: one.value or 0.0)
+
+    def searched_to(most: int) -> TrialTable:
+        space = {"name": "layers", "parameterType": "int", "feasibleSpace": {"min": "1", "max": str(most)}}
+        own = identity()
+        loss = replace(own, maximize=False, strategy="min", spec={**own.spec, "parameters": [space]})
+        return replace(table(*rows), identity=loss, rows=tuple(rows))
+
+    found = searched_to(20)
+    (figure,) = slices(found, believe(found))
+    assert re.search("The model expects the least at [789]:", figure.finding)
+    labels = re.findall(r'text-anchor="middle"[^>]*>([^<]+)<', str(slices(searched_to(4))[0].drawings[0]))
+    assert labels == ["1", "2", "3", "4", "layers"]
+
+
 def test_what_the_model_expects_below_the_axis_is_cut_off_and_not_drawn_along_its_floor() -> None:
     found = searched(30, epochs=10)
     belief = believe(found)
