@@ -76,7 +76,7 @@ def as_typed(text: str) -> str:
 
 def out_variable(out: Path) -> str:
     """Returns the end of a command of make that works in the runs folder `out`; empty for the default folder."""
-    return "" if out == Path("runs") else f" OUT={out}"
+    return "" if out == Path("runs") else f" OUT={shlex.quote(str(out))}"
 
 
 def _command(found: "re.Match[str]") -> str:

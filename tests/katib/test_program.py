@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from katib.program import ARGUMENTS, GROUPS, OPTIONS, SWITCHES, as_typed, name
+from katib.program import ARGUMENTS, GROUPS, OPTIONS, SWITCHES, as_typed, name, out_variable
 
 MESSAGES = {
     "next: make report EXPERIMENT=a OUT=b/c · make ui EXPERIMENT=a OUT=.": (
@@ -63,3 +63,9 @@ def test_the_variables_are_those_of_the_verbs_in_the_makefile() -> None:
     rows = re.findall(rf"(?m)^(?:takes\.(?:{verbs})|search|cluster) := (.*)$", makefile)
     assert {word for row in rows for word in re.findall(r"[A-Z_]{2,}", row)} == {*ARGUMENTS, *SWITCHES, *OPTIONS}
     assert set(re.findall(r"(?m)^switches := (.*)$", makefile)[0].split()) == set(SWITCHES)
+
+
+def test_a_runs_folder_is_quoted_for_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [out_variable(Path(out)) for out in ("runs", "a/b", "my runs")] == ["", " OUT=a/b", " OUT='my runs'"]
+    monkeypatch.setattr(sys, "argv", ["sepsweep"])
+    assert as_typed(f"make report EXPERIMENT=a{out_variable(Path('my runs'))}") == "sepsweep report a --out 'my runs'"

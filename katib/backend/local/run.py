@@ -129,8 +129,11 @@ def _held(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = lock(folder / LOCK)
     except OSError as error:
-        path = error.filename if error.filename == str(folder / LOCK) else f"--out {folder.parent}"
-        raise FolderError(f"{path}: cannot be written ({error.strerror})") from None
+        # mkdir says that it exists where a file has the name of the search.
+        own = error.filename == str(folder / LOCK) or isinstance(error, FileExistsError)
+        path = error.filename if own else f"--out {folder.parent}"
+        fix = "; remove that file, or choose another NAME (--name)" if isinstance(error, FileExistsError) else ""
+        raise FolderError(f"{path}: cannot be written ({error.strerror}){fix}") from None
     if descriptor is None:
         raise FolderError(
             f"{folder}: this experiment is already running ({named(holders(folder / LOCK))}); stop it first"

@@ -127,6 +127,9 @@ def test_two_experiments_of_one_name(capsys: pytest.CaptureFixture[str], tmp_pat
     out, err = capsys.readouterr()
     assert err == f"note: {tmp_path / 'copy'}: holds an experiment that was run as '{name}'; it may be a copy\n"
     assert "2.00 dB" in out
+    assert main(["report", "copy", "--out", str(tmp_path)]) == 0
+    assert f"report: {tmp_path / 'copy' / 'report.html'} (" in capsys.readouterr().out
+    assert not (tmp_path / name / "report.html").exists()
     export.write(read_table(tmp_path, name), tmp_path / name)
     assert main(["results", name, "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()

@@ -90,6 +90,16 @@ def test_a_call_that_cannot_be_met_is_named(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "plain.yaml"]
 
 
+def test_a_file_with_the_name_of_the_search_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("plain.yaml").write_text(yaml.safe_dump(manifest()))
+    Path("runs").mkdir()
+    Path("runs/test").write_text("a file")
+    done = katib("local", "plain.yaml")
+    line = f"error: {tmp_path}/runs/test: cannot be written (File exists); remove that file, or choose another NAME (--name)"
+    assert (done.returncode, done.stderr) == (2, f"{line}\n")
+
+
 def test_a_search_does_not_go_on_with_another_corpus(rig: Rig) -> None:
     """The same corpus in another place is the same.
 
