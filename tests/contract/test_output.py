@@ -30,7 +30,7 @@ def manifest() -> Any:
 
 def promoted() -> Any:
     """The same with the stop rule promote."""
-    data = load_spec("convtasnet").model_dump() | {"early_stopping": {"name": "promote"}}
+    data = load_spec("convtasnet").data | {"early_stopping": {"name": "promote"}}
     return yaml.safe_load(render(Spec.model_validate(data), load_site()))["spec"]
 
 

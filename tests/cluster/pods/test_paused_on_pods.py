@@ -27,7 +27,7 @@ SETTINGS = {"rung_epochs": ",".join(map(str, RUNGS)), "eta": "2", "configuration
 
 def promoted(site: Site) -> Object:
     """Returns the demo's Experiment with the rule, and without the patience that would end it sooner."""
-    data = load_spec("demo").model_dump()
+    data = load_spec("demo").data
     data["early_stopping"] = {"name": "promote", "rung_epochs": RUNGS, "eta": 2}
     del data["fixed"]["patience"]
     spec = Spec.model_validate(data | {"epochs": EPOCHS, "epochs_with_patience": None})

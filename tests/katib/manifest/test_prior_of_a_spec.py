@@ -14,7 +14,7 @@ from katib.spec import Spec, load_spec
 
 
 def with_prior(**prior: object) -> Spec:
-    data = load_spec("dprnn").model_dump()
+    data = load_spec("dprnn").data
     data["search"]["lr"]["prior"] = prior
     return Spec.model_validate(data)
 

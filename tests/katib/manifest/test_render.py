@@ -201,7 +201,7 @@ def test_filter_finds_the_metric_line_and_nothing_that_looks_like_it() -> None:
 def with_first(*learning_rates: float) -> Spec:
     """Returns the spec of ConvTasNet with the published configuration, at these learning rates, as first suggestions."""
     points = [{"lr": lr, "weight_decay": 1e-6, "grad_clip_norm": 5, "lr_factor": 0.5} for lr in learning_rates]
-    data = load_spec("convtasnet").model_dump() | {"first_suggestions": points}
+    data = load_spec("convtasnet").data | {"first_suggestions": points}
     return Spec.model_validate(data, strict=True)
 
 
