@@ -34,6 +34,11 @@ class Measure:
         """
         return float(f"{2.7 * (self.noise or 0.0):.2g}")
 
+    @property
+    def title(self) -> str:
+        """The metric with its unit, as an axis bears it."""
+        return f"{self.metric} ({self.unit})" if self.unit else self.metric
+
     def __str__(self) -> str:
         """Returns the name of the metric."""
         return self.metric

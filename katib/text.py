@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from katib.measure import Measure
 from katib.trainer_contract import UNIT
@@ -87,6 +88,11 @@ def short(text: str) -> str:
     """Returns a number with four digits; whole numbers and other texts stay as they are."""
     value = None if text.removeprefix("-").isdecimal() else number(text)
     return text if value is None else f"{value:.4g}"
+
+
+def settings_text(configuration: Mapping[str, str]) -> str:
+    """Returns `lr 0.001, batch_size 4`."""
+    return ", ".join(f"{name} {short(text)}" for name, text in configuration.items())
 
 
 def duration(seconds: float) -> str:

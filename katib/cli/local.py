@@ -28,7 +28,7 @@ from katib.site import Site, load_site
 from katib.spec import is_spec, load_spec, specs
 from katib.table.formats import print_table
 from katib.terminal import output, print_words, say
-from katib.text import difference, short, with_unit
+from katib.text import difference, settings_text, with_unit
 
 
 @bundled
@@ -137,7 +137,7 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
     table = read_table(out, experiment)
     if table.rows:
         print_table(table, output())
-    print_words(", ".join(f"{number} {state}" for state, number in table.counts.items()))
+    print_words(table.counted)
     if halt is not None:
         code = "error: " if halt.code in (1, 2) else ""
         print(f"{code}{as_typed(str(halt))}", file=sys.stderr)
@@ -148,8 +148,7 @@ def _close(out: Path, experiment: str, halt: Halt | None) -> int:
         gain = "" if gained is None else f" ({difference(gained, metric)} over the unprocessed mixture)"
         value = with_unit(table.best.value or 0.0, metric)
         print_words(f"best: {table.best.trial}, {metric} {value}{gain}", indent=6)
-        found = ", ".join(f"{name} {short(text)}" for name, text in table.best.assignments.items())
-        print_words(f"      {found}", indent=6)
+        print_words(f"      {settings_text(table.best.assignments)}", indent=6)
     named = f"EXPERIMENT={experiment}{out_variable(out)}"
     print_words(f"next: make report {named} · make results {named} · make ui {named}")
     return 0

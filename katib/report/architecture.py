@@ -11,7 +11,7 @@ from katib.files import write_whole
 from katib.program import as_typed
 from katib.report.pareto import AXES, axes, page
 from katib.terminal import print_rows, print_words
-from katib.text import count, duration, short, with_unit
+from katib.text import count, duration, settings_text, with_unit
 
 PLOT = "pareto.html"
 
@@ -27,8 +27,7 @@ def print_plan(follow_up: FollowUp) -> None:
         f" with seeds {', '.join(map(str, plan.seeds))}{counted}"
     )
     settings = {name: text for name, text in plan.groups[0].configuration.items() if name != plan.field}
-    best = ", ".join(f"{name} {short(text)}" for name, text in settings.items())
-    print_words(f"      the best of '{plan.search}': {best}")
+    print_words(f"      the best of '{plan.search}': {settings_text(settings)}")
 
 
 def print_outcome(follow_up: FollowUp, variants: Sequence[Variant], out: Path) -> int:

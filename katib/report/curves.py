@@ -10,7 +10,7 @@ from katib.draw.frame import Frame
 from katib.draw.labels import Entry
 from katib.draw.marks import dot, line, marked, rug
 from katib.draw.scale import Linear
-from katib.report.figure import MARGIN, Figure, by_state, sized, unit_of
+from katib.report.figure import MARGIN, Figure, by_state, sized
 from katib.report.trial_marks import baseline_mean, baseline_rule, room
 from katib.table.patience import used
 from katib.table.sample import foremost, spread
@@ -70,7 +70,7 @@ def _drawing(
     entries += [Entry("median of the best so far", "baseline dotted", "line")] if middle else []
     last = max(row.curve[-1].step for row in kept)
     across, up = Linear(0, last, whole=True), Linear(seen.low, seen.high)
-    frame = Frame(width, height, across, up, "epoch", unit_of(table), tuple(entries), room(table), 10)
+    frame = Frame(width, height, across, up, "epoch", table.identity.measure.title, tuple(entries), room(table), 10)
     paths = [_curve(row, frame) for rows in others.values() for row in rows]
     if middle:
         paths.append(line([frame.at(step, value) for step, value in middle], "baseline dotted"))

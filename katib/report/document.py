@@ -19,18 +19,23 @@ STYLES, SCRIPTS = ("report.css", "draw.css"), ("linked.js", "trials.js")
 def document(template: str, **values: object) -> str:
     """Returns the HTML text of a template that extends document.html.j2 and shows `values`."""
     script = _read(SCRIPTS)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
-    )
-    # A section and a drawing have escaped their own texts.
-    environment.filters["drawn"] = lambda made: Markup(str(made))  # noqa: S704
-    return environment.get_template(template).render(
+    return page_template(template).render(
         policy=_policy(script),
         css=Markup(_read(STYLES)),  # noqa: S704  (ours)
         script=Markup(script),  # noqa: S704  (ours)
         colophon=f"Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC by Sepsweep; it works offline.",
         **values,
     )
+
+
+def page_template(name: str) -> jinja2.Template:
+    """Returns a template whose values are escaped, but for those that `drawn` lets through."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
+    )
+    # A section and a drawing have escaped their own texts.
+    environment.filters["drawn"] = lambda made: Markup(str(made))  # noqa: S704
+    return environment.get_template(name)
 
 
 def _read(files: tuple[str, ...]) -> str:

@@ -99,12 +99,6 @@ def span(table: TrialTable, expected: Iterable[float] = ()) -> Span:
     return Span(low, high)
 
 
-def unit_of(table: TrialTable) -> str:
-    """Returns the objective as an axis title."""
-    metric = table.identity.measure
-    return f"{metric} ({metric.unit})" if metric.unit else str(metric)
-
-
 def listed(words: Sequence[str]) -> str:
     """Returns `a`, `a and b`, or `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

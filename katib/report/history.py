@@ -8,7 +8,7 @@ from katib.draw.frame import Frame
 from katib.draw.labels import Entry
 from katib.draw.marks import line
 from katib.draw.scale import Linear
-from katib.report.figure import Figure, Span, by_state, sized, span, unit_of
+from katib.report.figure import Figure, Span, by_state, sized, span
 from katib.report.trial_marks import NOTHING, baseline_mean, baseline_rule, entries, room, trial_mark, worth
 from katib.table.sample import foremost
 from katib.table.trial_table import TrialRow, TrialTable
@@ -62,7 +62,7 @@ def _drawing(
         Linear(0, max(numbers.values()) + 0.7, whole=True),
         Linear(*seen.range(*baseline_mean(table))),
         "trial (by start time)",
-        unit_of(table),
+        table.identity.measure.title,
         (*entries(rows, belief), Entry("best so far", "best", "line")),
         room(table),
         10,

@@ -123,12 +123,11 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
             f" {whole} epochs"
             + (f", {hour_count(table.budget.trials * hours * table.gpus)} GPU-hours" if hours and table.gpus else "")
         )
-    counts = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "none"
     epochs = sum(row.epochs for row in table.rows)
     continued = sum(len(row.pauses) for row in table.rows)
     went_on = f", {count(continued, 'continuation')}" if continued else ""
     yield (
-        f"Budget used: {count(len(table.rows), 'trial')} ({counts}){went_on}, {epochs} "
+        f"Budget used: {count(len(table.rows), 'trial')} ({table.counted or 'none'}){went_on}, {epochs} "
         f"epochs, {hour_count(table.hours_used)} {table.device}-hours"
         + (f"; {clause}" if (clause := used(table)) else "")
     )

@@ -69,8 +69,9 @@ def _finding(name: str, table: TrialTable, beside: TrialRow | None) -> str:
     points = best.metrics.get(name, ()) if best else ()
     if not points or best is None:
         return f"{name} by epoch."
-    at = next((point.value for point in points if point.step == best.best_epoch), points[-1].value)
-    words = f"{at:.4g} at the best epoch of the best trial, {points[-1].value:.4g} at its last."
+    at, last = best.at_best(name), points[-1].value
+    at = last if at is None else at
+    words = f"{at:.4g} at the best epoch of the best trial, {last:.4g} at its last."
     if beside is not None:
         gap = -at - (beside.value or 0.0)
         words += f" There it separates what it trains on {abs(gap):.2f} dB {'better' if gap > 0 else 'worse'}."

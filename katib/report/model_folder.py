@@ -55,8 +55,10 @@ def choose(table: TrialTable, top: int | None, trial: str | None) -> TrialRow:
             )
         return row
     if not ended:
-        states = ", ".join(f"{number} {state}" for state, number in table.counts.items()) or "no trial yet"
-        raise ResultError(f"no trial of '{name}' has ended with a value ({states}); make results EXPERIMENT={name}")
+        raise ResultError(
+            f"no trial of '{name}' has ended with a value ({table.counted or 'no trial yet'}); "
+            f"make results EXPERIMENT={name}"
+        )
     if (place := top or 1) > len(ended):
         raise SepsweepError(f"TOP={place}: '{name}' has {count(len(ended), 'trial')} that ended with a value")
     return ended[place - 1]

@@ -8,11 +8,11 @@ from katib.draw.labels import ROW, Entry, broken, legend
 from katib.draw.marks import Anchor, line, rect, text
 from katib.draw.scale import Linear, Scale
 from katib.report.axes import Line, axes
-from katib.report.figure import Figure, Span, listed, sized, span, unit_of
+from katib.report.figure import Figure, Span, listed, sized, span
 from katib.report.trial_marks import NOTHING, best_first, worth
 from katib.table.sample import foremost
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import short
+from katib.text import settings_text, short
 
 MOST_LINES, SHADES = 300, 8
 SIDE = 26.0
@@ -32,10 +32,9 @@ def parallel(table: TrialTable, belief: Belief = NOTHING) -> Figure:
     shown, seen = foremost(ranked, MOST_LINES), span(table, belief.expected)
     without = [row for row in table.rows if row.value is None][: MOST_LINES // 4]
     heights = places(table, belief)
-    settings = ", ".join(f"{name} {short(text)}" for name, text in best.assignments.items())
     finding = (
-        f"Each line is a trial, the better the stronger; the thick orange one is the best, {best.trial}: {settings}. "
-        + _near(ranked, lines)
+        f"Each line is a trial, the better the stronger; the thick orange one is the best, {best.trial}: "
+        f"{settings_text(best.assignments)}. {_near(ranked, lines)}"
     )
     left_out = (
         f"Of {len(ranked)} trials with a value the best {MOST_LINES // 2} are drawn, and {MOST_LINES // 2} evenly "
@@ -46,7 +45,8 @@ def parallel(table: TrialTable, belief: Belief = NOTHING) -> Figure:
     expected = "Stopped trials (dashed) count as what they would have reached." if belief.ends else ""
 
     def draw(width: float, height: float) -> Drawing:
-        scales = [*((one.name, one.scale()) for one in lines), (unit_of(table), Linear(seen.low, seen.high))]
+        values = (table.identity.measure.title, Linear(seen.low, seen.high))
+        scales = [*((one.name, one.scale()) for one in lines), values]
         return _drawing(shown, without, heights, scales, width, height, finding)
 
     return Figure(KEY, TITLE, finding, sized(draw, 420, 380), " ".join(filter(None, (left_out, expected))))

@@ -91,7 +91,7 @@ def _drawing(
         Linear(0, 1.15 * max(one.cost for one in points) or 1.0),
         Linear(min(ends) - margin, max(ends) + margin),
         title,
-        f"{metric} ({metric.unit})" if metric.unit else str(metric),
+        metric.title,
         (Entry("mean, 95 % interval", "s-Succeeded"), Entry("no other is better and cheaper", "best dotted", "line")),
     )
     marks = [line([frame.at(one.cost, one.mean) for one in chosen], "best dotted")]

@@ -14,13 +14,13 @@ from markupsafe import Markup
 from katib.conclude.belief import Belief, believe, told
 from katib.conclude.one_run import NAME, VALUE, one_run
 from katib.manifest.object import Manifest
-from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
 from katib.report.axes import axes
 from katib.report.contour import contours
 from katib.report.cost import cost_figure
 from katib.report.curves import curves
-from katib.report.figure import Figure, unit_of
+from katib.report.document import page_template
+from katib.report.figure import Figure
 from katib.report.history import history
 from katib.report.importance import importance_figure
 from katib.report.metrics import metric_figures
@@ -32,7 +32,7 @@ from katib.report.spent import spent_figures
 from katib.report.summary import Conclusion, configuration, facts, next_steps, summary_notes
 from katib.report.tables import MOST_ROWS, all_trials, failures, promising, stop_decisions
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import estimate, short, with_unit
+from katib.text import estimate, settings_text, short, with_unit
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def trials_data(view: View) -> Markup:
         if again is None
         else {"text": again.text, "settings": again.settings, "name": NAME, "value": VALUE},
         "ours": bool(Manifest(view.table.identity.spec).model or view.table.spec),
-        "axes": [*(line.name for line in axes(view.table)), unit_of(view.table)],
+        "axes": [*(line.name for line in axes(view.table)), view.table.identity.measure.title],
         "trials": [_trial(row, view, heights[row.trial]) for row in view.table.rows[:MOST_ROWS]],
     }
     return embedded(json.dumps(document, separators=(",", ":"), allow_nan=False))
@@ -165,7 +165,6 @@ def _trial(row: TrialRow, view: View, heights: Sequence[float | None]) -> dict[s
     metric, end = view.table.identity.measure, view.belief.ends.get(row.trial)
     reached = "" if row.value is None else f"{metric} {with_unit(row.value, metric)}, epoch {row.best_epoch}"
     expected = "" if end is None else f"expected end {estimate(end.value, end.sd, metric)}"
-    settings = ", ".join(f"{name} {short(text)}" for name, text in row.assignments.items())
     values = {
         "state": row.shown_state,
         **({} if row.value is None else {str(metric): float(f"{row.value:.6g}")}),
@@ -176,12 +175,13 @@ def _trial(row: TrialRow, view: View, heights: Sequence[float | None]) -> dict[s
         "restarts": row.restarts,
         "reason": row.reason[:200],
     }
+    says = row.shown_state, reached, expected, settings_text(row.assignments), row.reason[:160]
     return {
         "name": row.trial,
         "settings": dict(row.assignments),
         "values": {name: value for name, value in values.items() if value not in (None, "")},
         "places": [None if height is None else round(height, 4) for height in heights],
-        "says": [line for line in (row.shown_state, reached, expected, settings, row.reason[:160]) if line],
+        "says": [line for line in says if line],
         "words": f"{row.trial} {row.shown_state} {row.node} {row.reason}".lower(),
     }
 
@@ -200,9 +200,4 @@ def _html(macro: str, **values: object) -> str:
 
 @cache
 def _macros() -> "jinja2.environment.TemplateModule":
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
-    )
-    # A drawing escapes its own texts.
-    environment.filters["drawn"] = lambda drawing: Markup(str(drawing))  # noqa: S704
-    return environment.get_template("sections.html.j2").module
+    return page_template("sections.html.j2").module

@@ -14,7 +14,7 @@ from katib.draw.scale import Category, Linear
 from katib.measure import Measure
 from katib.report.figure import Figure, sized
 from katib.table.trial_table import TrialTable
-from katib.text import difference, short, signed, with_unit
+from katib.text import difference, settings_text, signed, with_unit
 
 KEY, TITLE = "seeds", "Confirmation"
 LOOKS = {"better": "better", "no better": "doubt", "worse": "worse", "unknown": "baseline"}
@@ -63,7 +63,7 @@ def _lanes(verdict: Verdict) -> list[_Lane]:
     compared = compare([groups[index] for index in counted], list(verdict.baseline.values())) or []
     by_index = dict(zip(counted, compared, strict=False))
     lanes = [
-        _Lane(name, seeds, kept, kind, _settings(configuration), by_index.get(index))
+        _Lane(name, seeds, kept, kind, settings_text(configuration), by_index.get(index))
         for index, ((name, configuration, seeds, kind), kept) in enumerate(zip(named, fresh, strict=True))
     ]
     if verdict.baseline:
@@ -86,13 +86,12 @@ def _drawing(
         Entry("seed that the search has seen", "s-Succeeded", hollow=True),
         Entry("mean and 95 % interval, all together", "s-Succeeded", "line"),
     )
-    title = f"{metric} ({metric.unit})" if metric.unit else str(metric)
     frame = Frame(
         width,
         height,
         Linear(min(values) - margin, max(values) + margin),
         Category(tuple(lane.name for lane in reversed(lanes))),
-        title,
+        metric.title,
         "",
         entries,
         20,
@@ -134,7 +133,3 @@ def _finding(lanes: Sequence[_Lane], verdict: Verdict, metric: Measure) -> str:
         f"{words} Against the baseline's mean, on seeds that the search has not seen, with intervals that hold "
         f"together with 95 % (Dunnett): {'; '.join(parts)}. The verdict rests on the first choice alone."
     )
-
-
-def _settings(configuration: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {short(text)}" for name, text in configuration.items())

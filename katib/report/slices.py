@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from katib.conclude.belief import Belief, Slice
-from katib.draw.drawing import Drawing
 from katib.draw.frame import Frame
 from katib.draw.marks import band, dot, line, whisker
 from katib.draw.scale import Linear
 from katib.report.axes import MARGIN, Line, axes
-from katib.report.figure import HALF, Figure, Span, by_state, span, unit_of
+from katib.report.figure import HALF, Figure, Span, by_state, span
 from katib.report.log import at_bounds
 from katib.report.trial_marks import NOTHING, baseline_mean, baseline_rule, trial_mark
 from katib.table.sample import foremost
@@ -37,7 +36,7 @@ def _slice(axis: Line, table: TrialTable, belief: Belief) -> Figure:
         axis.scale(MARGIN),
         Linear(*seen.range(*baseline_mean(table))),
         axis.name,
-        unit_of(table),
+        table.identity.measure.title,
         bottom=10,
     )
     marks = [baseline_rule(table, frame), *(_model(model, axis, frame, seen) if model else [])]
@@ -45,11 +44,7 @@ def _slice(axis: Line, table: TrialTable, belief: Belief) -> Figure:
         marks += [_mark(row, axis, frame, seen, belief) for row in rows]
     marks += [_mark(row, axis, frame, seen, belief, best=True) for row in kept[:1]]
     left_out = f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else ""
-    return Figure(f"slice-{axis.name}", axis.name, finding, (_drawing(frame, axis.name, finding, marks),), left_out)
-
-
-def _drawing(frame: Frame, name: str, finding: str, marks: Sequence[str]) -> Drawing:
-    return frame.drawing(name, finding, marks)
+    return Figure(f"slice-{axis.name}", axis.name, finding, (frame.drawing(axis.name, finding, marks),), left_out)
 
 
 def _mark(row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *, best: bool = False) -> str:

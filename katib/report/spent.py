@@ -11,7 +11,7 @@ from katib.draw.frame import Frame
 from katib.draw.marks import dot, line
 from katib.draw.scale import Linear
 from katib.report.cost import SHORT_HOURS, hours
-from katib.report.figure import HALF, Figure, span, unit_of
+from katib.report.figure import HALF, Figure, span
 from katib.report.trial_marks import baseline_mean, baseline_rule
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, with_unit
@@ -80,9 +80,8 @@ def _drawing(
     table: TrialTable, title: str, unit: str, points: Sequence[tuple[float, Step]], most: float, finding: str
 ) -> Drawing:
     seen = span(table)
-    frame = Frame(
-        HALF, HEIGHT, Linear(0, 1.02 * most), Linear(*seen.range(*baseline_mean(table))), unit, unit_of(table)
-    )
+    up = Linear(*seen.range(*baseline_mean(table)))
+    frame = Frame(HALF, HEIGHT, Linear(0, 1.02 * most), up, unit, table.identity.measure.title)
     corners = [(x, one.value) for x, one in points]
     corners.append((most, corners[-1][1]))
     marks = [baseline_rule(table, frame), frame.inside([line([frame.at(*one) for one in corners], "best", steps=True)])]

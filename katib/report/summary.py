@@ -12,7 +12,7 @@ from katib.program import as_typed
 from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
-from katib.text import count, difference, short, signed, with_unit
+from katib.text import count, difference, settings_text, signed, with_unit
 from katib.trial import Direction
 
 
@@ -47,8 +47,8 @@ def conclude(table: TrialTable, verdict: Verdict | None, where: str = "") -> Con
         lines = [f"This configuration: {', '.join(runs)}."]
         lines += [f"The baseline: {', '.join(base)}."] if base else []
         lines += filter(None, [differences(table, verdict.baseline)] if base else [])
-        settings = ", ".join(f"{key} {short(text)}" for key, text in verdict.configuration.items())
-        return Conclusion(verdict.sentence, (*lines, f"The configuration: {settings}."), verdict)
+        lines.append(f"The configuration: {settings_text(verdict.configuration)}.")
+        return Conclusion(verdict.sentence, tuple(lines), verdict)
     if table.best is None:
         return Conclusion("No conclusion: no trial has reached a value.", (_states(table),))
     if not table.finished and not table.under_way:
@@ -87,7 +87,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
         found.append(compared)
     budget = planned_trials(table)
     total = f"{len(table.rows)} of {budget}" if budget and budget != len(table.rows) else str(len(table.rows))
-    found.append(Fact("trials", total, ", ".join(f"{number} {state}" for state, number in table.counts.items())))
+    found.append(Fact("trials", total, table.counted))
     spent = cost(table)
     share = f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     found.append(Fact(f"{table.device} time", hours(spent.used), share))
@@ -181,6 +181,4 @@ def _saved(table: TrialTable) -> str:
 
 
 def _states(table: TrialTable) -> str:
-    if not table.rows:
-        return "There is no trial yet."
-    return ", ".join(f"{number} {state}" for state, number in table.counts.items()) + "."
+    return f"{table.counted}." if table.rows else "There is no trial yet."

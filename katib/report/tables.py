@@ -94,14 +94,9 @@ def _columns(table: TrialTable, metric: Measure) -> Iterator[tuple[Column, list[
     yield Column("node"), [(row.node, "") for row in rows]
     names = dict.fromkeys(name for row in rows for name in row.metrics if name != row.objective)
     for name in names:
-        values = [_at_best(row, name) for row in rows]
+        values = [row.at_best(name) for row in rows]
         yield Column(name, number=True, more=True), [(short(_raw(value)), _raw(value)) for value in values]
     yield Column("reason", text=True), [(row.reason, "") for row in rows]
-
-
-def _at_best(row: TrialRow, name: str) -> float | None:
-    """Returns a metric at the trial's best epoch."""
-    return next((point.value for point in row.metrics.get(name, ()) if point.step == row.best_epoch), None)
 
 
 def _raw(value: float | None) -> str:

@@ -82,7 +82,7 @@ def as_csv(table: TrialTable) -> Iterator[str]:
     yield _line(["trial", "state", "reason", *table.settings, metric, *FACTS, *(f"at_best_{name}" for name in others)])
     for row, record in zip(table.rows, records(table), strict=True):
         settings = [row.assignments.get(name, "") for name in table.settings]
-        values = [_at_best(row, name) for name in others]
+        values = [row.at_best(name) for name in others]
         facts = [_fact(record[key]) for key in FACTS]
         yield _line([row.trial, row.state, row.reason, *settings, row.value, *facts, *values])
 
@@ -198,11 +198,6 @@ def _other_metrics(table: TrialTable) -> tuple[str, ...]:
     """Returns the metrics that are not the objective, in the order in which they appear."""
     names = dict.fromkeys(name for row in table.rows for name in row.metrics)
     return tuple(name for name in names if name != table.identity.metric)
-
-
-def _at_best(row: TrialRow, metric: str) -> float | None:
-    points = row.metrics.get(metric, ())
-    return next((point.value for point in points if point.step == row.best_epoch), None)
 
 
 def _line(cells: list[object]) -> str:

@@ -127,6 +127,10 @@ class TrialRow:
         found = {point.step: point.value for point in self.curve}
         return tuple(found.get(step, math.nan) for step in range(1, max(found) + 1))
 
+    def at_best(self, metric: str) -> float | None:
+        """Returns what another metric was at the best epoch."""
+        return next((point.value for point in self.metrics.get(metric, ()) if point.step == self.best_epoch), None)
+
 
 @dataclass(frozen=True)
 class TrialTable:
@@ -190,6 +194,11 @@ class TrialTable:
         """The number of trials in each state that is shown."""
         states = [row.shown_state for row in self.rows]
         return {state: states.count(state) for state in dict.fromkeys(states)}
+
+    @property
+    def counted(self) -> str:
+        """Its trials as `3 Succeeded, 1 Running`."""
+        return ", ".join(f"{number} {state}" for state, number in self.counts.items())
 
     @property
     def settings(self) -> tuple[str, ...]:

@@ -152,17 +152,8 @@ def _drawing(
     entries = [Entry("running", "s-Running thick", "line"), Entry("others", "others thin", "line")]
     entries += [Entry("expected end", "s-Running", hollow=True)] if expected else []
     entries += [Entry("needed to go on", "baseline dotted", "line")] if bar else []
-    title = f"{metric} ({metric.unit})" if metric.unit else str(metric)
-    frame = Frame(
-        width,
-        340,
-        Linear(0, most, whole=True),
-        Linear(low - margin, high + margin),
-        "epoch",
-        title,
-        tuple(entries),
-        BESIDE,
-    )
+    across, up = Linear(0, most, whole=True), Linear(low - margin, high + margin)
+    frame = Frame(width, 340, across, up, "epoch", metric.title, tuple(entries), BESIDE)
     marks = [_curve(view, row, frame, "others thin") for row in others]
     marks += [line([frame.at(step, value) for step, value in bar], "baseline dotted")] if len(bar) > 1 else []
     marks += [dot(*frame.at(step, value), "baseline", shape="diamond") for step, value in bar] if len(bar) < 8 else []

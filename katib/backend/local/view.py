@@ -6,7 +6,7 @@ from typing import Protocol
 
 from katib.backend.local.record import Trial
 from katib.manifest.experiment import Experiment
-from katib.text import count, duration, short, with_unit
+from katib.text import count, duration, settings_text, with_unit
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -69,7 +69,7 @@ class Lines:
 def story(trial: Trial, experiment: Experiment) -> str:
     """Returns the details of a trial's state: its settings when it starts, and how it went when it ends."""
     if trial.state == "Created" and not trial.reason:
-        return ", ".join(f"{name} {short(text)}" for name, text in trial.assignments.items())
+        return settings_text(trial.assignments)
     parts = [trial.reason] if trial.reason and trial.reason != trial.stop else []
     if trial.finished:
         parts.append(f"{count(len(trial.values), 'epoch')} in {duration(trial.effort.seconds)}")
