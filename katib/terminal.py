@@ -13,7 +13,6 @@ from katib.columns import Column, Styled, Table, columns, fit, missing, wrapped
 from katib.program import as_typed
 from katib.untrusted import clean
 
-DUMB = ("dumb", "unknown")
 MARGIN = 2
 """Columns that a live display leaves free, so that the terminal's own `^C` does not begin a new line."""
 PAGE_SECONDS = 10.0
@@ -58,7 +57,7 @@ class Output:
     @property
     def live(self) -> bool:
         """Whether what was printed can be replaced."""
-        return self.terminal and os.environ.get("TERM", "").lower() not in DUMB
+        return self.terminal and not dumb(os.environ)
 
     @property
     def blocks(self) -> bool:
@@ -85,8 +84,7 @@ def output(file: IO[str] | None = None) -> Output:
     isatty = getattr(file, "isatty", None)
     terminal = bool(isatty and isatty())
     colours = wants_colours(os.environ, terminal=terminal)
-    known = terminal and os.environ.get("TERM", "").lower() not in DUMB
-    system = None if not colours else "auto" if known else "standard"
+    system = None if not colours else "auto" if terminal and not dumb(os.environ) else "standard"
     return Output(
         Console(
             file=file,
@@ -112,7 +110,12 @@ def wants_colours(environment: Mapping[str, str], *, terminal: bool) -> bool:
     forced = environment.get("FORCE_COLOR", "").lower()
     if forced:
         return forced not in ("0", "false")
-    return terminal and environment.get("TERM", "").lower() not in DUMB
+    return terminal and not dumb(environment)
+
+
+def dumb(environment: Mapping[str, str]) -> bool:
+    """Returns whether the terminal says of itself that it can only print lines."""
+    return environment.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def assembled(parts: Iterable[Styled]) -> Text:

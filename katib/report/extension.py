@@ -4,6 +4,7 @@ import sys
 
 from katib.conclude.extension import Extended, extended
 from katib.conclude.follow_up import FollowUp
+from katib.program import as_typed
 from katib.terminal import print_rows, print_words
 from katib.text import count, difference, short, with_unit
 
@@ -50,7 +51,7 @@ def print_outcome(follow_up: FollowUp) -> int:
     headings = ["goes on from", "state", "epochs", "before", "now", "gain", "best epoch"]
     print_rows([*headings, *plan.groups[0].configuration], rows)
     for line in follow_up.failures:
-        print(f"failed: {line}", file=sys.stderr)
+        print(f"failed: {as_typed(line)}", file=sys.stderr)
     print_words(follow_up.left)
     if not follow_up.outstanding and all(one.value is None for one in found):
         print("error: none of the extended runs ended with a value", file=sys.stderr)

@@ -19,7 +19,7 @@ from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count
 from katib.trainer_contract import BEST, CONFIG, EVALUATED, LARGEST_MODEL, SUMMARY, damage, scores_file
 from katib.trial import ENDED
-from katib.untrusted import clean, parse_json, read_bytes
+from katib.untrusted import LARGEST, clean, parse_json, read_bytes
 
 README = "README.md"
 
@@ -150,7 +150,7 @@ def _settings(config: bytes, file: Path) -> Mapping[str, object]:
     return settings
 
 
-def _read(file: Path, most: int = 16 << 20) -> bytes:
+def _read(file: Path, most: int = LARGEST) -> bytes:
     """Returns the content of a file of the run. Raises FolderError that names the file."""
     try:
         return read_bytes(file, most)

@@ -13,6 +13,7 @@ from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
 from katib.text import count, difference, settings_text, signed, with_unit
+from katib.trainer_flags import flag_of
 from katib.trial import Direction
 
 
@@ -108,7 +109,7 @@ def configuration(table: TrialTable, conclusion: Conclusion) -> tuple[str, str]:
     else:
         return "", ""
     if Manifest(table.identity.spec).model or table.spec:
-        return heading, " \\\n".join(f"--{name.replace('_', '-')} {text}" for name, text in settings.items())
+        return heading, " \\\n".join(f"{flag_of(name)} {text}" for name, text in settings.items())
     return heading, "\n".join(f"{name}={text}" for name, text in settings.items())
 
 

@@ -12,7 +12,8 @@ import pytest
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import EXPERIMENT, OWNER_LABEL, POD, TRIAL, TRIAL_LABEL, Object
 from katib.backend.cluster.kubectl import forwarded
-from katib.backend.cluster.model import read_pod, read_search, read_trial
+from katib.backend.cluster.model import read_search, read_trial
+from katib.backend.cluster.pod import read_pod
 from katib.services.observations import ObservationLogs
 from katib.site import Site
 from katib.trainer_contract import METRIC

@@ -14,8 +14,8 @@ from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import JOB, OURS, POD, Object, name_of
 from katib.backend.cluster.kubectl import program
-from katib.backend.cluster.model import read_job, read_pod
-from katib.backend.cluster.pod import Pod
+from katib.backend.cluster.model import read_job
+from katib.backend.cluster.pod import Pod, read_pod
 from katib.backend.cluster.run_directories import folder_of, job
 from katib.backend.cluster.transfer import Connect, bring
 from katib.errors import ClusterError

@@ -27,7 +27,8 @@ from katib.backend.cluster.kinds import (
     Object,
     name_of,
 )
-from katib.backend.cluster.model import Job, Search, read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.model import Job, Search, read_job, read_search, read_trial
+from katib.backend.cluster.pod import read_pod
 from katib.backend.cluster.status import Curves, no_experiment, read_progress
 from katib.errors import ClusterError
 from katib.tries import elapsed

@@ -8,7 +8,8 @@ from katib.backend.cluster.causes import clean
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import RETRY_SECONDS
 from katib.backend.cluster.kinds import POD, TRIAL, TRIAL_LABEL, is_ours, name_of
-from katib.backend.cluster.model import Pod, Trial, read_pod, read_trial
+from katib.backend.cluster.model import Trial, read_trial
+from katib.backend.cluster.pod import Pod, read_pod
 from katib.errors import ClusterError, nearest
 from katib.trial import meant
 

@@ -7,9 +7,7 @@ from typing import Literal, cast, get_args
 
 from katib.backend.cluster.acts import Act, acts_of
 from katib.backend.cluster.kinds import EXPERIMENT_LABEL, QUEUE_LABEL, Object, annotations_of, labels_of, name_of
-from katib.backend.cluster.pod import Pod as Pod
-from katib.backend.cluster.pod import owner_of
-from katib.backend.cluster.pod import read_pod as read_pod
+from katib.backend.cluster.pod import Pod, owner_of, read_pod
 from katib.manifest.gpu_hours import hours_before, known_budget
 from katib.manifest.object import OWN_SPEC, Manifest
 from katib.measure import Measure, measure_of

@@ -17,7 +17,8 @@ from katib.backend.cluster.causes import why_waiting
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.informer import Informer
 from katib.backend.cluster.kinds import JOB, MANAGER, OURS, OWNER_LABEL, POD, Object, name_of
-from katib.backend.cluster.model import Job, read_job, read_pod
+from katib.backend.cluster.model import Job, read_job
+from katib.backend.cluster.pod import read_pod
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.trainer_contract import RUNS

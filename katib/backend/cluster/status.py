@@ -36,14 +36,8 @@ from katib.backend.cluster.kinds import (
     Object,
 )
 from katib.backend.cluster.live import LiveTrial, Progress, order
-from katib.backend.cluster.model import (
-    Job,
-    Pod,
-    Search,
-    Trial,
-    owned_by,
-    read_search,
-)
+from katib.backend.cluster.model import Job, Search, Trial, owned_by, read_search
+from katib.backend.cluster.pod import Pod
 from katib.backend.cluster.storage import missing_volume
 from katib.backend.cluster.suggestions import shortage, warnings_of
 from katib.errors import ClusterError, nearest

@@ -34,7 +34,8 @@ from katib.backend.cluster.kinds import (
     Object,
     name_of,
 )
-from katib.backend.cluster.model import Pod, Search, owned_by, read_search
+from katib.backend.cluster.model import Search, owned_by, read_search
+from katib.backend.cluster.pod import Pod
 from katib.backend.cluster.status import LOG_BYTES, steps
 from katib.backend.cluster.storage import missing_volume
 from katib.backend.cluster.suggestions import shortage, warnings_of

@@ -8,7 +8,7 @@ import yaml
 
 from katib.__main__ import main
 from katib.backend.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
-from katib.backend.cluster.model import read_pod
+from katib.backend.cluster.pod import read_pod
 from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line

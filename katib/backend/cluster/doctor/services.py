@@ -10,7 +10,7 @@ from katib.backend.cluster.doctor.result import DoctorContext, Result, error, ok
 from katib.backend.cluster.kinds import CONFIG_MAP, SERVICE_ACCOUNT
 from katib.errors import nearest
 from katib.stop_settings import PROMOTE
-from katib.tree import at, items_at, text_at
+from katib.tree import at, items_at, named_at, text_at
 from katib.yaml_reader import YamlError, read_yaml
 
 STOCK = "ghcr.io/kubeflow/katib/"
@@ -87,8 +87,7 @@ def _first_suggestions(context: DoctorContext, config: KatibConfig) -> Iterator[
     """Checks that no search gives first suggestions to a service of Katib's own, which refuses unknown settings."""
     for experiment in context.experiments:
         name = text_at(experiment.spec, "algorithm", "algorithmName")
-        settings = {text_at(item, "name") for item in items_at(experiment.spec, "algorithm", "algorithmSettings")}
-        service = config.suggestions.get(name)
+        service, settings = config.suggestions.get(name), named_at(experiment.spec, "algorithm", "algorithmSettings")
         if SETTING in settings and service is not None and service.stock:
             yield error(
                 "suggestion service",

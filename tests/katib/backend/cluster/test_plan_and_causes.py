@@ -9,7 +9,8 @@ import yaml
 from katib.backend.cluster.causes import clean, why_failed, why_stuck, why_tried_again, why_waiting
 from katib.backend.cluster.deploy_diff import diff, successor
 from katib.backend.cluster.doctor.trial import trial_job
-from katib.backend.cluster.model import read_job, read_pod, read_search, read_trial
+from katib.backend.cluster.model import read_job, read_search, read_trial
+from katib.backend.cluster.pod import read_pod
 from katib.errors import ClusterError
 from katib.manifest.configurations import ANNOTATION as CONFIGURATIONS
 from katib.manifest.gpu_hours import ANNOTATION
