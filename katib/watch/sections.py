@@ -11,8 +11,8 @@ from hashlib import sha256
 import jinja2
 
 from katib.conclude.belief import Belief
-from katib.manifest.render import TEMPLATES
 from katib.report.audio import Listening
+from katib.report.document import page_template
 from katib.report.provenance import Row
 from katib.report.sections import SECTIONS
 from katib.report.sections import View as ReportView
@@ -81,10 +81,7 @@ def html(macro: str, **values: object) -> str:
 
 @cache
 def _macros() -> jinja2.environment.TemplateModule:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
-    )
-    return environment.get_template("watch_sections.html.j2").module
+    return page_template("watch_sections.html.j2").module
 
 
 def _strip(view: View) -> str:

@@ -13,11 +13,10 @@ from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIServer
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import jinja2
-
 from katib.backend.own_page import ManyServer, foreign, listening, origins, plain, serve_until_ended, unframed
 from katib.errors import PageError
 from katib.manifest.render import TEMPLATES
+from katib.report.document import page_template
 from katib.untrusted import clean
 from katib.watch.screen import Screen, Screens, State
 from katib.watch.sections import Section, html, notes
@@ -87,10 +86,7 @@ class Application:
         self._screens, self._port = screens, port
         self._files = {path: _file(kind, names) for path, (kind, names) in FILES.items()}
         self._files["/icon.svg"] = Answer(ICON, "image/svg+xml", tag="icon")
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, autoescape=True
-        )
-        self._template = environment.get_template("watch.html.j2")
+        self._template = page_template("watch.html.j2")
         # A page that an earlier version has sent loads itself anew.
         self._build = sha256("".join(file.tag for file in self._files.values()).encode()).hexdigest()[:12]
 
