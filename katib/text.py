@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from katib.measure import Measure
 from katib.trainer_contract import UNIT
@@ -88,6 +89,11 @@ def short(text: str) -> str:
     """Returns a number with four digits; whole numbers and other texts stay as they are."""
     value = None if text.removeprefix("-").isdecimal() else number(text)
     return text if value is None else f"{value:.4g}"
+
+
+def counted(states: Iterable[str]) -> str:
+    """Returns `3 Succeeded, 1 Running`."""
+    return ", ".join(f"{number} {state}" for state, number in Counter(states).items())
 
 
 def settings_text(configuration: Mapping[str, str]) -> str:

@@ -177,7 +177,7 @@ _AGAINST = {
 
 
 def _saved(table: TrialTable) -> str:
-    stopped = table.counts.get("EarlyStopped", 0)
+    stopped = sum(row.shown_state == "EarlyStopped" for row in table.rows)
     return f"{count(stopped, 'trial')} stopped" if stopped else "no trial was stopped"
 
 

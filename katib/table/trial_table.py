@@ -13,6 +13,7 @@ from typing import Literal
 from katib.heartbeat import Heartbeat
 from katib.spec import Spec
 from katib.spec_parts import Baseline
+from katib.text import counted
 from katib.trial import ENDED, Direction, Identity, State, shown
 
 
@@ -190,15 +191,9 @@ class TrialTable:
         return tuple(row for row in self.rows if row.state not in ENDED)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """The number of trials in each state that is shown."""
-        states = [row.shown_state for row in self.rows]
-        return {state: states.count(state) for state in dict.fromkeys(states)}
-
-    @property
     def counted(self) -> str:
         """Its trials as `3 Succeeded, 1 Running`."""
-        return ", ".join(f"{number} {state}" for state, number in self.counts.items())
+        return counted(row.shown_state for row in self.rows)
 
     @property
     def settings(self) -> tuple[str, ...]:

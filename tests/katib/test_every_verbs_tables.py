@@ -219,5 +219,5 @@ def test_a_trial_that_has_trained_and_waits_is_interrupted_and_one_that_has_not_
         trial("b", state="Created", effort=Effort()),
     )
     assert {row.trial: row.shown_state for row in found.rows} == {"a": "Interrupted", "b": "Created"}
-    assert found.counts == {"Interrupted": 1, "Created": 1}
+    assert found.counted == "1 Interrupted, 1 Created"
     assert [row.state for row in found.rows] == ["Created", "Created"]

@@ -12,7 +12,7 @@ from katib.measure import Measure
 from katib.program import as_typed
 from katib.sparkline import sparklines
 from katib.terminal import PAGE_SECONDS, STATES, Output
-from katib.text import count, short, with_unit
+from katib.text import count, counted, short, with_unit
 from katib.untrusted import clean
 
 Line = Sequence[Styled]
@@ -234,10 +234,9 @@ def _ended(rows: Sequence[LiveTrial], item: Progress) -> str:
 
     For example `12 trials not shown: 8 Succeeded, 4 EarlyStopped, the best with 5.20 dB`.
     """
-    counts = ", ".join(f"{number} {state}" for state, number in Counter(row.state for row in rows).items())
     value = item.search.direction.best(row.best for row in rows if row.best is not None)
     best = "" if value is None else f", the best with {with_unit(value, item.search.measure)}"
-    return f"{count(len(rows), 'trial')} not shown: {counts}{best}"
+    return f"{count(len(rows), 'trial')} not shown: {counted(row.state for row in rows)}{best}"
 
 
 def _notes(item: Progress, prefix: str) -> list[str]:

@@ -1,6 +1,5 @@
 """Draws a local search on a terminal: a headline and its trials, redrawn in place; messages scroll by above them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,7 @@ from katib.manifest.gpu_hours import gpu_hours
 from katib.manifest.object import Manifest
 from katib.sparkline import sparklines
 from katib.terminal import MARGIN, PAGE_SECONDS, STATES, Output, assembled, output
-from katib.text import duration, short, with_unit
+from katib.text import counted, duration, short, with_unit
 from katib.trial import WITHOUT_RESULT, shown
 
 REFRESH_SECONDS = 1.0
@@ -262,8 +261,7 @@ def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:
 
 def _rest(trials: Sequence[Trial], *, may_go_on: bool, page: int, pages: int) -> str:
     """Returns `and 170 more: 150 Succeeded, 20 Failed; page 1 of 12, next in 10 s`."""
-    states = Counter(shown(trial.state, begun=trial.effort.starts > 0, may_go_on=may_go_on) for trial in trials)
-    counts = ", ".join(f"{number} {state}" for state, number in states.items())
+    counts = counted(shown(trial.state, begun=trial.effort.starts > 0, may_go_on=may_go_on) for trial in trials)
     return f"and {len(trials)} more: {counts}; page {page + 1} of {pages}, next in {PAGE_SECONDS:.0f} s"
 
 

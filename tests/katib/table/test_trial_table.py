@@ -37,7 +37,7 @@ def test_the_best_trial_comes_first_and_those_without_a_value_last(tmp_path: Pat
     assert [row.trial for row in found.rows] == ["high", "low", "none"]
     assert found.best is not None
     assert (found.best.value, found.best.best_epoch, found.best.epochs) == (5.0, 2, 3)
-    assert found.counts == {"Succeeded": 2, "Failed": 1}
+    assert found.counted == "2 Succeeded, 1 Failed"
     found = table(identity(maximize=False), trials, tmp_path)
     assert [(row.trial, row.best_epoch) for row in found.rows if row.value is not None] == [
         ("low", 1),
