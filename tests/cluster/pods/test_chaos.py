@@ -87,7 +87,7 @@ class Chaos:
     def collector(self) -> None:
         """Kills the collector, and deletes the pod, whose trainer has none any more."""
         kill(self.folder, SERVICES)
-        delete(self.place, self.pod())
+        self.failing(lambda: delete(self.place, self.pod()))
 
     def services(self) -> None:
         """Kills the suggestion and the early-stopping process of every search here, but no collector."""
@@ -98,8 +98,7 @@ class Chaos:
     def controller(self) -> None:
         """Deletes the pod while Katib's controller is away, without whose webhook there is no next pod."""
         self.katib.away = True
-        last = self.pod()
-        delete(self.place, last)
+        self.failing(lambda: delete(self.place, self.pod()))
         refused = lambda found: self.trial in str(found) and "failed calling webhook" in str(found)  # noqa: E731
         self.place.first(EVENT, "", refused)
         self.katib.away = False
