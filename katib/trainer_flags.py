@@ -63,7 +63,7 @@ class Flag(BaseModel):
             known = re.sub(r":\d+$", ":N", text) in choices
             return "" if known else f"'{text}' is unknown, valid: {', '.join(choices)}"
         if self.type == "str":
-            return ""
+            return "" if text.strip() else "is empty, expected a text"
         try:
             value = int(text) if self.type == "int" else float(text)
         except ValueError:
