@@ -51,6 +51,7 @@ def _problems(spec: Spec, fixed: Mapping[str, Sequence[str]], given: Collection[
     for name, searched in spec.search.items():
         if found := _unknown(spec, name) or _outside(name, searched, spec, given_flags):
             yield f"{where} search.{name}: {found}"
+    for name in spec.search:  # what is wrong comes before what is useless: mending it may give that an effect
         if found := trainer().idle(flag_of(name), given_flags):
             yield f"{where} search.{name}: {found}; remove it from search"
     yield from _phase(spec)
