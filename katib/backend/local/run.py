@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from katib.backend.local import live
-from katib.backend.local.another import clear
+from katib.backend.local.another import OUTPUTS, clear
 from katib.backend.local.corpus import EARLIER, is_earlier
 from katib.backend.local.ending import Halt
 from katib.backend.local.engine import Engine
@@ -147,7 +147,7 @@ def _held(folder: Path) -> Iterator[None]:
 def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Store:
     """Returns the store of this experiment, or a new one, which also replaces a search without a finished epoch.
 
-    Raises FolderError where the store belongs to another search.
+    Raises FolderError where the store belongs to another search, or is missing beside trials.
     """
     folder, identity = launcher.folder, launcher.experiment.identity(launcher.corpus())
     if (folder / DATABASE).exists():
@@ -172,6 +172,11 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
             write_whole(folder / MANIFEST, [manifest])
             store.rebind(identity)
         return store
+    if trained := {output.parent for output in folder.glob(f"*/{OUTPUTS}")}:
+        raise FolderError(
+            f"{folder}: {DATABASE} is missing, though {count(len(trained), 'trial')} ran here; put it back from a copy,"
+            " or choose another NAME (--name) to begin anew"
+        )
     return _new(folder, manifest, identity)
 
 

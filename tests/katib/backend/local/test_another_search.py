@@ -113,3 +113,22 @@ def test_changes_of_the_search_and_of_the_rest_are_named_too() -> None:
     (image,) = list(changes(before, after))[2:]
     assert image.startswith("image: ")
     assert list(changes(before, before)) == []
+
+
+def test_a_search_whose_study_is_lost_does_not_begin_anew_beside_its_trials(rig: Rig) -> None:
+    """Nobody would count them any more, and their hours would be spent again in silence."""
+    rig.run(manifest("--epochs", "2"))
+    study = rig.out / "test" / "study.db"
+    kept = study.read_bytes()
+    study.unlink()
+    before = sorted(path.name for path in (rig.out / "test").iterdir())
+    again = rig.run(manifest("--epochs", "2"))
+    assert again.returncode == 2
+    assert again.stderr.splitlines() == [
+        f"error: {rig.out}/test: study.db is missing, though 3 trials ran here; put it back from a copy, or choose"
+        " another NAME (--name) to begin anew"
+    ]
+    assert sorted(path.name for path in (rig.out / "test").iterdir()) == before
+    study.write_bytes(kept)
+    assert rig.run(manifest("--epochs", "2")).returncode == 0
+    assert [row["state"] for row in rig.results()] == ["Succeeded"] * 3
