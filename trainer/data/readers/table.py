@@ -25,10 +25,10 @@ def read_table(path: Path, needed: Sequence[str]) -> list[tuple[int, Mapping[str
         text = read_regular(path).decode("utf-8-sig")
         # Without strict, a quote that is never closed would silently swallow the rest of the file.
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+        line = 1
         columns = [name.strip() for name in next(reader, [])]
         _check_columns(path, columns, needed)
         rows: list[tuple[int, Mapping[str, str]]] = []
-        line = 1
         for cells in reader:
             line = reader.line_num + 1
             if not cells:
