@@ -208,13 +208,15 @@ def _numeric(space: Node, service: Service, *, whole: bool) -> Iterator[Defect]:
             yield NOT_A_NUMBER.at(node, f"'{node.text}' is no {'whole' if whole else 'finite'} number")
         elif whole and key != "step" and abs(value) >= service.reading.limit:
             yield NOT_A_NUMBER.at(node, f"is {node.text}, more than 64 bits hold")
+            values[key] = None
         elif whole and not value.is_integer():
             yield FRACTION.at(node, f"is {node.text}")
     low, high, step = (values.get(key) for key in ("min", "max", "step"))
     yield from _bounds(space, service, low, high, whole=whole)
     if step is not None:
         yield from _step(space, service, low, high, step)
-    if service.is_ours and low is not None and high is not None and low <= high:
+    # A grid of such a range has too many points, which is said of all its parameters together.
+    if service.is_ours and not service.needs_step and low is not None and high is not None and low <= high:
         yield from _beyond(space, low, high, step, whole=whole)
 
 

@@ -100,13 +100,16 @@ def test_check_loads_nothing_that_is_slow_to_load() -> None:
 
 
 def test_deploy_refuses_an_unsound_manifest_before_it_looks_for_a_cluster(tmp_path: Path) -> None:
-    """A size that Go writes otherwise passes the site's own check; no cluster could be reached here."""
+    """The terms of an affinity pass the site's own check; no cluster could be reached here."""
     site = yaml.safe_load(default_site().read_text())
-    site["resources"]["shared_memory"] = "8192Mi"
+    term = {"matchExpressions": [{"key": "gpu", "operator": "in", "values": ["a100"]}]}
+    site["affinity"] = {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}
+    }
     path = tmp_path / "site.yaml"
     path.write_text(yaml.safe_dump(site))
     done = run("deploy", "sepformer", "--site", str(path), "--yes")
     assert done.returncode == 2
     assert b"1 defect; line" in done.stderr
-    assert b"sizeLimit" in done.stderr
+    assert b"operator" in done.stderr
     assert done.stderr.count(b"\n") == 1

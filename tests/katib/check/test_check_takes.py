@@ -27,7 +27,6 @@ SOUND: dict[str, Changes] = {
         "TRAINER.command": ["/bin/bash", "-c", SCRIPT],
     },
     "root container in a root pod": {"POD.securityContext": {}, "TRAINER.securityContext.runAsUser": 0},
-    "uid of more than 32 bits": {"POD.securityContext.runAsUser": 3_000_000_000},
     "uid of both": {"TRAINER.securityContext.runAsUser": 1000},
     "cpu as a number": {"TRAINER.resources.requests.cpu": 8},
     "requests that Go writes otherwise": {"TRAINER.resources.requests.memory": "32768Mi"},
