@@ -10,8 +10,8 @@ import sysconfig
 from pathlib import Path
 
 UNUSED = (
-    # headers and static libraries
-    *("torch/include", "torch/bin", "nvidia/*/include", "nvidia/*/lib/*.a"),
+    # headers, static libraries and what writes code; torch_shm_manager stays, since torch is not imported without it
+    *("torch/include", "torch/bin/protoc*", "nvidia/*/include", "nvidia/*/lib/*.a"),
     *("triton/include", "triton/backends/nvidia/include", "triton/FileCheck"),
     # profilers
     *("triton/backends/nvidia/lib/cupti*", "triton/_C/libproton.so", "triton/profiler", "triton/instrumentation"),

@@ -1,5 +1,6 @@
 """The trainer's image against what it is built from and what the manifest expects of it."""
 
+import os
 import re
 import runpy
 import shutil
@@ -66,6 +67,35 @@ def test_what_is_removed_from_the_image_is_there_and_nothing_that_torch_links_to
     linked = set(re.findall(r"\(NEEDED\).*\[(.*)\]", dynamic))
     assert {"libcudnn.so.9", "libcusolver.so.12"} <= linked
     assert [path for paths in removed.values() for path in paths if path.name in linked] == []
+
+
+def test_the_trainer_starts_without_what_is_removed_from_the_image(tmp_path: Path) -> None:
+    """torch looks for some of its files although it opens none of them; here are links to all that stay."""
+    packages = Path(torch.__file__).parents[1]
+    patterns = runpy.run_path(str(ROOT / "images/trainer/slim.py"))["UNUSED"]
+    removed = {path for pattern in patterns for path in packages.glob(pattern)}
+    whole = {path.name for path in packages.iterdir()} - {path.relative_to(packages).parts[0] for path in removed}
+    for name in whole:
+        (tmp_path / name).symlink_to(packages / name)
+    for walked, names, files in os.walk(packages):
+        folder = Path(walked)
+        names[:] = [
+            name for name in names if folder / name not in removed and (folder != packages or name not in whole)
+        ]
+        for name in files:
+            link = tmp_path / (folder / name).relative_to(packages)
+            if folder / name not in removed and not link.exists():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(folder / name)
+    code = "import torch, trainer.training.train, trainer.tracking.reporter; print(torch.__file__, torch.ones(2).sum())"
+    done = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", code],
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith(str(tmp_path / "torch")), done.stderr
 
 
 def test_triton_gets_its_driver_without_a_compiler(tmp_path: Path) -> None:
