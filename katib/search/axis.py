@@ -232,13 +232,11 @@ class Axis:
 
     def _check(self) -> None:
         low, high = self.low, self.high
+        least, most = self.parameter.min or "0", self.parameter.max or "0"
+        # The bounds of an int are rounded inwards, past each other where no whole number lies between them.
+        if low > high and Decimal(least) <= Decimal(most):
+            raise self._error(f"no whole number lies from min '{least}' to max '{most}'")
         # A bell over a single point has no width; the other distributions can be a single value.
-        if (
-            self.parameter.type == "int"
-            and low > high
-            and Decimal(self.parameter.min or 0) <= Decimal(self.parameter.max or 0)
-        ):
-            raise self._error(f"no whole number lies from min '{self.parameter.min}' to max '{self.parameter.max}'")
         if low > high or (float(low) == float(high) and self._normal):
             raise self._error(f"min '{low}' does not lie below max '{high}'")
         if self._logarithmic and float(low) <= 0:
