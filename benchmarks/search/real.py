@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import yaml
 
@@ -100,11 +101,6 @@ def _below(process: int) -> list[int]:
 
 def _command(options: argparse.Namespace, model: str, rule: str, seed: int, name: str) -> list[str]:
     """Writes the spec of a search, and returns the command that runs it, one trial at a time."""
-    spec = load_spec("demo").model_dump(mode="json", exclude_none=True)
-    spec |= {"name": name, "model": model, "trials": options.configurations, "epochs": options.epochs}
-    spec |= {"max_failed_trials": options.configurations, "early_stopping": dict(RULES[rule])}
-    spec["algorithm"]["settings"] = {"n_initial_points": "6", "random_state": str(seed)}
-    spec["fixed"] |= {"patience": 10, "segment_seconds": 1}
     options.out.mkdir(parents=True, exist_ok=True)
     options_of_search = ["--data", str(options.data), "--out", str(options.out), "--yes"]
     begun = options.out / name / "experiment.yaml"
@@ -112,9 +108,19 @@ def _command(options: argparse.Namespace, model: str, rule: str, seed: int, name
         words = ["local", str(begun), *options_of_search]
     else:
         file = options.out / f"{name}.yaml"
-        file.write_text(yaml.safe_dump(spec, sort_keys=False))
+        fields = search_spec(model, rule, seed, options.configurations, options.epochs)
+        file.write_text(yaml.safe_dump(fields | {"name": name}, sort_keys=False))
         words = ["local", str(file), "--parallel", "1", *options_of_search]
     return [sys.executable, "-m", "katib", *words]
+
+
+def search_spec(model: str, rule: str, seed: int, configurations: int, epochs: int) -> dict[str, object]:
+    """Returns the fields of a spec: those of the demo, with another model, size and rule."""
+    spec: dict[str, object] = load_spec("demo").model_dump(mode="json", exclude_unset=True)
+    algorithm = {"name": "bayesianoptimization", "settings": {"n_initial_points": "6", "random_state": str(seed)}}
+    spec |= {"model": model, "trials": configurations, "epochs": epochs, "algorithm": algorithm}
+    spec |= {"max_failed_trials": configurations, "early_stopping": dict(RULES[rule])}
+    return spec | {"fixed": {**cast("dict[str, object]", spec["fixed"]), "patience": 10, "segment_seconds": 1}}
 
 
 if __name__ == "__main__":
