@@ -77,10 +77,10 @@ def _run(verb: str, words: list[str]) -> int:
 
 def run() -> int:
     """Runs the command line of the program `sepsweep`, and returns the exit code; 130 after Ctrl-C."""
+    _open_standard_streams()
     try:
         code = main(sys.argv[1:])
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C; the same command begins again, or goes on", file=sys.stderr)
         return 130
@@ -93,6 +93,18 @@ def run() -> int:
             print(f"error: stdout cannot be written ({error.strerror}); make room, or name a file", file=sys.stderr)
         return 1
     return code
+
+
+def _open_standard_streams() -> None:
+    """Opens /dev/null for a standard stream that whoever started the program has closed, as `>&-` does.
+
+    Otherwise a file that is opened later gets the number of the stream, and a library's warning is written into it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        name = ("stdin", "stdout", "stderr")[descriptor]
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

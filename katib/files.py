@@ -1,5 +1,6 @@
 """Writes a file as a whole or not at all: under another name first, which is then renamed."""
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ def write_whole(path: Path, pieces: Iterable[str], advice: str = "") -> None:
         building.unlink(missing_ok=True)
         with building.open("x", encoding="utf-8", newline="") as file:
             file.writelines(pieces)
+            file.flush()
+            # Without this, a power failure may leave the new name with nothing in it.
+            os.fsync(file.fileno())
         building.replace(path)
     except OSError as error:
         with suppress(OSError):

@@ -1,5 +1,6 @@
-"""Ctrl-C, and a stdout that takes nothing: one line at most, and no trace, in whatever verb."""
+"""Ctrl-C, and a stdout that takes nothing or is not there: one line at most, and no trace, in whatever verb."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,29 @@ def test_a_stdout_that_is_full_or_closed_is_no_trace(words: list[str]) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize("module", ["katib", "trainer"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_devnull_and_never_the_number_of_a_file(module: str, closed: str, tmp_path: Path) -> None:
+    """A file that got the number of stdout or stderr would hold what is printed there."""
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import os, sys, katib.__main__ as katib, trainer.guard as guard\n"
+        "def main(words):\n"
+        "    with open(sys.argv[1], 'wb', buffering=0) as file:\n"
+        "        print('to stdout', flush=True)\n"
+        "        print('to stderr', file=sys.stderr, flush=True)\n"
+        "        sys.stdin.read()\n"
+        "        file.write(str(file.fileno() > 2).encode())\n"
+        "    return 0\n"
+        "katib.main = main\n"
+        f"sys.exit({'katib.run()' if module == 'katib' else 'guard.guarded(main)'})\n"
+    )
+    out = tmp_path / "out"
+    command = f'exec "$0" "$1" "$2" {closed}'
+    words = ["sh", "-c", command, sys.executable, str(script), str(out)]
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert (done.returncode, out.read_text()) == (0, "True")

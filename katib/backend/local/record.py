@@ -224,4 +224,6 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def unreadable(folder: Path, why: str) -> RecordError:
     """Returns the error of a store in `folder` that is damaged, or was not made by this engine."""
-    return RecordError(f"{folder / DATABASE}: cannot be read ({why}); move {folder} away to start anew")
+    return RecordError(
+        f"{folder / DATABASE}: cannot be read ({why}); put it back from a copy, or move {folder} away to begin anew"
+    )

@@ -27,9 +27,10 @@ from katib.backend.local.store import Store
 from katib.backend.local.telling import Telling
 from katib.backend.local.warm_start import earlier_trials
 from katib.corpus_checks import corpus_line
-from katib.errors import FolderError, ManifestError
+from katib.errors import FolderError, ManifestError, SepsweepError
 from katib.files import write_whole
 from katib.manifest.diff import changes
+from katib.manifest.experiment import load_experiment
 from katib.notify import Notifier, Recipient
 from katib.program import as_typed
 from katib.search.history import Observation
@@ -39,6 +40,7 @@ from katib.stop_settings import PROMOTE
 from katib.text import count
 from katib.tree import at, items_at, text_at
 from katib.trial import WITHOUT_RESULT, Identity
+from katib.untrusted import read_text
 
 BUDGET = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")
 """What may change from one start to the next (Katib v0.19 lets the same three be edited)."""
@@ -168,8 +170,9 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
             if reason:
                 raise FolderError(f"{folder}: {reason}; {way_out}")
             store = Store(folder)
-        if store.identity != identity:
+        if store.identity != identity or not _holds_experiment(folder / MANIFEST):
             write_whole(folder / MANIFEST, [manifest])
+        if store.identity != identity:
             store.rebind(identity)
         return store
     if trained := {output.parent for output in folder.glob(f"*/{OUTPUTS}")}:
@@ -178,6 +181,15 @@ def _open(launcher: Launcher, manifest: str, say: Callable[[str], None]) -> Stor
             " or choose another NAME (--name) to begin anew"
         )
     return _new(folder, manifest, identity)
+
+
+def _holds_experiment(path: Path) -> bool:
+    """Returns whether the manifest in the folder can be read: other verbs need it."""
+    try:
+        load_experiment(read_text(path), str(path))
+    except (OSError, UnicodeDecodeError, SepsweepError):
+        return False
+    return True
 
 
 def _new(folder: Path, manifest: str, identity: Identity) -> Store:

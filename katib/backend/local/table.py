@@ -219,13 +219,19 @@ def _fix(trial: Trial, folder: Path, *, ours: bool) -> str:
 
 
 def _from_runs(folder: Path, error: EngineError) -> tuple[Identity, list[Trial]]:
-    """Returns the search according to its manifest and its runs' own files. Raises `error` without a manifest."""
+    """Returns the search according to its manifest and its runs' own files.
+
+    Raises `error` without a manifest, and where trials ran that have written no summary: their values are lost with the
+    store, and the search would look as if it had not begun.
+    """
     try:
         experiment = load_experiment(read_text(folder / MANIFEST), str(folder / MANIFEST))
     except (OSError, UnicodeDecodeError, SepsweepError):
         raise error from None
     trials = []
     runs = sorted(path.parent for path in folder.glob(f"*/{SUMMARY}") if is_name(path.parent.name))
+    if not runs and next(folder.glob(f"*/{OUTPUT}"), None):
+        raise error from None
     for number, run in enumerate(runs):
         summary, config = read_json(run / SUMMARY), read_json(run / CONFIG)
         curve = history(summary, experiment.search.metric).get(experiment.search.metric, ())

@@ -127,6 +127,9 @@ def test_two_experiments_of_one_name(capsys: pytest.CaptureFixture[str], tmp_pat
     out, err = capsys.readouterr()
     assert err == f"note: {tmp_path / 'copy'}: holds an experiment that was run as '{name}'; it may be a copy\n"
     assert "2.00 dB" in out
+    for experiment in (name, "copy"):
+        assert main(["log", experiment, "--out", str(tmp_path), "--file", str(tmp_path / "log.md")]) == 0
+        assert f"entry of '{experiment}' added" in capsys.readouterr().out
     assert main(["report", "copy", "--out", str(tmp_path)]) == 0
     assert f"report: {tmp_path / 'copy' / 'report.html'} (" in capsys.readouterr().out
     assert not (tmp_path / name / "report.html").exists()
@@ -165,7 +168,7 @@ def test_a_database_that_is_damaged_with_nothing_beside_it_is_an_error_of_one_li
     assert main(["results", "x", "--out", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert "cannot be read (file is not a database); move" in err
+    assert "cannot be read (file is not a database); put it back from a copy, or move" in err
 
 
 def test_a_name_that_is_not_there_names_the_nearest(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -129,20 +129,33 @@ def test_an_experiment_that_is_not_there_is_named(rig: Rig, verb: str) -> None:
 
 
 def test_a_store_that_is_damaged_is_named(rig: Rig) -> None:
-    """study.db overwritten by something else: nobody's traces, nothing is put in its place, and results still has what
-    the run itself has written.
+    """study.db overwritten by something else: nobody's traces, nothing is put in its place, and no verb takes a search
+    whose runs have written no summary for one that has not begun.
     """
     search = manifest(maxTrialCount=1)
     assert rig.run(search).returncode == 0
     database = rig.out / "test" / "study.db"
     database.write_bytes(b"not a database, but long enough to be read as one" * 100)
     before = database.read_bytes()
-    for words, code in ((["local", str(rig.folder / "test.yaml")], 2), (["results", "test"], 0)):
+    log = rig.folder / "log.md"
+    for words in (["local", str(rig.folder / "test.yaml")], ["results", "test"], ["log", "test", "--file", str(log)]):
         done = rig.verb(*words)
-        assert done.returncode == code
-        assert f"{database}: cannot be read" in done.stderr.splitlines()[0]
-        assert "Traceback" not in done.stderr
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert f"{database}: cannot be read" in line
     assert database.read_bytes() == before
+    assert not log.exists()
+
+
+def test_a_manifest_that_a_power_failure_emptied_is_written_again(rig: Rig) -> None:
+    search = manifest(maxTrialCount=1)
+    assert rig.run(search).returncode == 0
+    copy = rig.out / "test" / "experiment.yaml"
+    before = copy.read_text()
+    for damage in (b"", b"\x00" * 4096, before.encode()[:500]):
+        copy.write_bytes(damage)
+        assert rig.run(search).returncode == 0
+        assert copy.read_text() == before
 
 
 def test_a_port_that_is_taken_is_named(rig: Rig) -> None:
