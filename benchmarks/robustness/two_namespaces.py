@@ -26,9 +26,9 @@ from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.pods import services
-from tests.cluster.pods.conftest import PATIENCE, SECURITY, Services, _volume
+from tests.cluster.pods.conftest import SECURITY, Services, _volume
 from tests.cluster.pods.test_chaos import delete, evict, kill, newest
-from tests.cluster.pods.trial import NAME, shortened
+from tests.cluster.pods.trial import NAME, PATIENCE, shortened
 from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest

@@ -27,8 +27,8 @@ from katib.backend.cluster.backend import ClusterBackend
 from katib.site import Site
 from katib.tries import instant
 from tests.cluster import rig
-from tests.cluster.pods.conftest import PATIENCE, Services
-from tests.cluster.pods.trial import NAME, begin
+from tests.cluster.pods.conftest import Services
+from tests.cluster.pods.trial import NAME, PATIENCE, begin
 from tests.cluster.tools import Tools
 from tests.katib.services.rig import DbManager
 

@@ -29,8 +29,6 @@ from tests.katib.services.rig import DbManager
 
 ROOT = Path(__file__).parents[3]
 SECURITY = "pod-security.kubernetes.io/enforce"
-PATIENCE = 300.0
-"""Seconds for what takes some, on a machine with other things to do."""
 
 
 @pytest.fixture(scope="session")

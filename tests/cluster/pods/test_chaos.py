@@ -14,23 +14,22 @@ from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.pods import services
-from tests.cluster.pods.conftest import PATIENCE, Services
-from tests.cluster.pods.trial import NAME, begin
+from tests.cluster.pods.conftest import Services
+from tests.cluster.pods.trial import NAME, PATIENCE, begin, hold, process_of
 from tests.cluster.pods.trial_webhook import wrap
 from tests.cluster.tools import Tools
 from tests.cluster.webhook import Webhook
 from tests.katib.services.rig import DbManager
 
 OTHER, SHORT = "other", 24
-"""A second search, and the epochs of its trial: more than it trains until the first has been reported."""
+"""A second search, and the epochs of its trial: more than it trains until it is held after the second."""
 SERVICES = "katib.services"
 """The program of the collector and of the early-stopping service."""
 
 
 def kill(folder: Path, program: str) -> None:
-    """Kills the oldest process of a program that has the run's name in a word; the trainer's readers are younger."""
-    found = (it for it, words in rig.in_pods() if program in words and any(folder.name in word for word in words))
-    os.kill(min(found), signal.SIGKILL)
+    """Kills the process of a run's program, as soon as there is one."""
+    os.kill(process_of(folder.name, program), signal.SIGKILL)
 
 
 def evict(place: Tools, pod: str) -> None:
@@ -82,7 +81,7 @@ class Chaos:
     def trainer(self) -> None:
         """Kills the trainer four times in a row, as soon as there is one."""
         for _ in range(4):
-            self.failing(partial(as_soon_as_it_runs, lambda: kill(self.folder, "trainer")))
+            self.failing(lambda: kill(self.folder, "trainer"))
 
     def collector(self) -> None:
         """Kills the collector, and deletes the pod, whose trainer has none any more."""
@@ -116,18 +115,6 @@ class Chaos:
         for program in ("containerd", "kubelet", "kube-controller-manager"):
             rig.restart(program)
         rig.kubectl("-n", "kube-system", "delete", "pod", "-l", "k8s-app=kube-dns", "--grace-period=1", "--wait=false")
-
-
-def as_soon_as_it_runs(disturb: Callable[[], object]) -> None:
-    """Disturbs a process once there is one."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        try:
-            disturb()
-            return
-        except (ValueError, ProcessLookupError):
-            time.sleep(0.2)
-    raise AssertionError(f"there was no such process within {PATIENCE:.0f} s")
 
 
 def require_each_epoch_once(db: DbManager, folder: Path, *, least: int) -> None:
@@ -168,13 +155,15 @@ def test_a_trial_ends_while_the_api_server_and_the_db_manager_are_away_beside_an
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
     _, lasting = begin(place, site)
     db.wait_for(lasting, 1, PATIENCE)
-    _, ending = begin(place, site, epochs=SHORT, name=OTHER)  # only now: it would train while this waits for the other
-    db.wait_for(ending, 1, PATIENCE)
+    _, ending = begin(place, site, epochs=SHORT, name=OTHER)
     summary = runs / OTHER / ending / "summary.json"
+    held = hold(ending, summary.parent, 2)
+    assert state(summary) == "running"
+    db.wait_for(ending, 1, PATIENCE)
     with rig.api_server_away():
         db.away()
         before = len(db.values(lasting))
-        assert state(summary) == "running"
+        os.kill(held, signal.SIGCONT)
         end = time.monotonic() + PATIENCE
         while state(summary) != "finished":
             assert time.monotonic() < end

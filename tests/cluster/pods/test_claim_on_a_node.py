@@ -16,8 +16,8 @@ from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD
 from katib.site import Site
 from katib.trainer_contract import CHECKSUM
 from tests.cluster import rig
-from tests.cluster.pods.conftest import PATIENCE, _volume
-from tests.cluster.pods.trial import NAME
+from tests.cluster.pods.conftest import _volume
+from tests.cluster.pods.trial import NAME, PATIENCE
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest
 from tests.cluster.watched import Watched

@@ -12,9 +12,9 @@ from katib.backend.cluster.kinds import EXPERIMENT, JOB, Object
 from katib.services.preemption import tell
 from katib.site import Site
 from tests.cluster.pods import kueue
-from tests.cluster.pods.conftest import PATIENCE, Services
+from tests.cluster.pods.conftest import Services
 from tests.cluster.pods.test_chaos import require_each_epoch_once
-from tests.cluster.pods.trial import NAME, begin, shortened
+from tests.cluster.pods.trial import NAME, PATIENCE, begin, shortened
 from tests.cluster.search import Katib, in_background
 from tests.cluster.tools import Tools, manifest
 from tests.katib.services.rig import DbManager

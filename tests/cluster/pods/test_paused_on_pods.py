@@ -13,8 +13,8 @@ from katib.services.stubs import Message, pb
 from katib.site import Site
 from katib.spec import Spec, load_spec
 from katib.tree import text_at
-from tests.cluster.pods.conftest import PATIENCE, Services
-from tests.cluster.pods.trial import NAME, shortened, wait_for_line
+from tests.cluster.pods.conftest import Services
+from tests.cluster.pods.trial import NAME, PATIENCE, hold, shortened, terminate_held, wait_for_line
 from tests.cluster.search import Katib
 from tests.katib.services.rig import DbManager, double, experiment, point
 
@@ -112,9 +112,10 @@ def test_a_configuration_goes_on_in_its_directory_though_its_pod_was_deleted(
     assert second == f"{first}-2"
     pod = search.katib.pod(second)["metadata"]["name"]
     wait_for_line(running.tools, pod, "resumes epoch")
-    db.wait_for(second, 10, PATIENCE)
-    running.tools.kubectl("delete", "pod", pod, "--timeout=300s")  # waits for preStop
     folder = runs / NAME / first
+    held = hold(second, folder, 11)
+    db.wait_for(second, 10, PATIENCE)
+    terminate_held(running.tools, pod, held)
     assert json.loads((folder / "summary.json").read_text())["state"] == "stopped"
     search.katib.pod(second, after=pod)
     assert search.ended(second) == "EarlyStopped"

@@ -18,8 +18,8 @@ from katib.services.stubs import pb
 from katib.site import Site
 from katib.tries import read_record, short
 from tests.cluster.pods import services
-from tests.cluster.pods.conftest import PATIENCE, SECURITY, Services
-from tests.cluster.pods.trial import NAME, begin, metrics, wait_for_line
+from tests.cluster.pods.conftest import SECURITY, Services
+from tests.cluster.pods.trial import NAME, PATIENCE, begin, metrics, wait_for_line
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest
 from tests.katib.services.rig import Condition, DbManager, experiment, point, trial
