@@ -85,12 +85,16 @@ class KubernetesApi:
         answer = self._call("GET", _of_trials(experiment), root=self._pods)
         return [PodObject(item) for item in items_at(answer, "items")], text_at(answer, "metadata", "resourceVersion")
 
+    def job(self, trial: str) -> JobObject | None:
+        """Returns the Job of a trial; None where there is none."""
+        try:
+            return JobObject(self._call("GET", f"/{_quoted(trial)}", root=self._jobs))
+        except AbsentError:
+            return None
+
     def has_gone(self, trial: str) -> bool:
         """Returns whether nothing trains for a trial, now or later: its Job has ended, and none of its pods is left."""
-        try:
-            job = JobObject(self._call("GET", f"/{_quoted(trial)}", root=self._jobs))
-        except AbsentError:
-            job = None
+        job = self.job(trial)
         if job is not None and not job.has_ended:
             return False
         where = f"?{urllib.parse.urlencode({'labelSelector': f'{TRIAL_LABEL}={trial}'})}"

@@ -18,6 +18,7 @@ from katib.tries import Record, Span, instant, read_record, short, span_of
 BOOST = "kueue.x-k8s.io/priority-boost"
 """The annotation of a Workload that Kueue adds to its priority."""
 LONGEST_BOOST = 10
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 EXPERIMENT_LABEL, TRIAL_LABEL = "katib.kubeflow.org/experiment", "katib.kubeflow.org/trial"
 
 
@@ -225,6 +226,11 @@ class JobObject:
         """Whether it starts no pod any more."""
         conditions = items_at(self.tree, "status", "conditions")
         return any(item.get("type") in ("Complete", "Failed") and item.get("status") == "True" for item in conditions)
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether Kueue admits it; one that names no queue gets the label from Kueue's webhook."""
+        return QUEUE_LABEL in labels_at(self.tree, "metadata", "labels")
 
 
 def _holds(condition: Tree) -> bool:

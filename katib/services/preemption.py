@@ -9,18 +9,18 @@ none of its own class. Without the rights of k8s/kueue/preemption.yaml nothing i
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from katib.errors import ClusterError
 from katib.manifest.object import Manifest
 from katib.services.kubernetes_api import AbsentError, KubernetesApi, NoRightError
+from katib.services.objects import QUEUE_LABEL
 from katib.services.observations import AWAY, observation_logs
 from katib.trainer_contract import Flags
 from katib.tree import labels_at
 from katib.tries import instant
 
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 STEP, MOST = 5, 15
 """Minutes, which are the units of the boost, too."""
 SAVES = 15.0
@@ -65,9 +65,10 @@ def tell(api: KubernetesApi, experiment: str, saved: Saved, now: datetime) -> bo
     """
     found = api.experiment(experiment)
     manifest = Manifest.of(found.tree)
-    if QUEUE_LABEL not in labels_at(manifest.job, "metadata", "labels"):
-        return False
     begun = _begun(api, experiment)
+    if QUEUE_LABEL not in labels_at(manifest.job, "metadata", "labels") and not _queued(api, begun):
+        # Whether a queue takes them by default is known once a trial runs.
+        return not begun
     every = timedelta(minutes=manifest.number(Flags.CHECKPOINT_MINUTES) or SAVES)
     jobs = {trial.name for trial in api.trials(experiment)}
     for workload in api.workloads():
@@ -87,6 +88,11 @@ def boost(lost: timedelta) -> int:
     """Returns the boost of a trial that would lose so much work."""
     minutes = max(0.0, lost.total_seconds() / 60)
     return min(MOST, int(minutes // STEP) * STEP)
+
+
+def _queued(api: KubernetesApi, trials: Iterable[str]) -> bool:
+    """Returns whether Kueue admits one of these, as it does by default where the namespace has a queue `default`."""
+    return any(job is not None and job.is_queued for job in map(api.job, trials))
 
 
 def _begun(api: KubernetesApi, experiment: str) -> Mapping[str, datetime]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from katib.services.kubernetes_api import AbsentError
-from katib.services.objects import BOOST
+from katib.services.objects import BOOST, QUEUE_LABEL
 from katib.services.preemption import MOST, boost, tell
 from tests.katib.services.rig import TrialServer
 
@@ -78,9 +78,21 @@ def test_the_trial_that_saved_last_has_the_lowest_priority(queued: TrialServer, 
     assert not [request for request in queued.requests if request.startswith("PATCH")]
 
 
-def test_a_search_that_no_queue_admits_is_left_alone(queued: TrialServer) -> None:
+def test_a_search_that_no_queue_admits_is_left_alone_once_a_trial_runs(queued: TrialServer) -> None:
     del queued.objects[f"experiments/{NAME}"]["spec"]["trialTemplate"]
+    queued.objects["jobs/sweep-a"] = {"metadata": {"name": "sweep-a"}}
     assert not tell(queued.api, NAME, saved, NOW)
+    queued.pods.clear()
+    assert tell(queued.api, NAME, saved, NOW)
+
+
+def test_a_queue_that_takes_the_trials_by_default_is_told_as_one_that_the_search_names(queued: TrialServer) -> None:
+    """Kueue's webhook gives the label to each Job of a namespace with a queue `default`, and the search has none."""
+    del queued.objects[f"experiments/{NAME}"]["spec"]["trialTemplate"]
+    queued.objects["jobs/sweep-b"] = {"metadata": {"name": "sweep-b", "labels": {QUEUE_LABEL: "default"}}}
+    queued.workloads["v1beta2"] = [workload("sweep-b", "Admitted")]
+    assert tell(queued.api, NAME, saved, NOW)
+    assert queued.workloads["v1beta2"][0]["metadata"]["annotations"] == {BOOST: "10"}
 
 
 def test_without_kueue_nothing_is_told(queued: TrialServer) -> None:
