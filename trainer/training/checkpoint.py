@@ -18,7 +18,6 @@ from typing import Any, TypedDict
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from trainer.config import Training
@@ -28,6 +27,7 @@ from trainer.models import build
 from trainer.run_files import BEST, LAST, PREVIOUS
 from trainer.text import first_line
 from trainer.training.continuation import CONTINUES
+from trainer.training.optimizers import Adam, AdamW
 from trainer.training.progress import Progress
 from trainer.training.run_directory import difference
 

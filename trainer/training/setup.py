@@ -29,7 +29,9 @@ def set_up_torch(run: Run, device: torch.device) -> None:
             torch.cuda.set_device(device)
     elif run.gpus > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // run.gpus))
-    torch.use_deterministic_algorithms(run.deterministic)
+    # Only where it changes something: the call imports PyTorch's compiler, which takes as long as PyTorch itself.
+    if run.deterministic != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(run.deterministic)
 
 
 def gradients_of(run: Run, session: Session) -> Gradients:
