@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from katib.backend.cluster import claim_pod, run_directories
+from katib.backend.cluster import claim_pod, lifecycle, run_directories
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.kinds import CLAIM, EXPERIMENT, JOB, POD, SERVICE_ACCOUNT, TRIAL, Object
 from katib.conclude import architecture, sizes
@@ -59,11 +59,12 @@ def researcher(tools: Tools, *, katib: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def as_researcher(tools: Tools, monkeypatch: pytest.MonkeyPatch, *, katib: bool = True) -> Iterator[None]:
-    """Runs verbs as that account meanwhile, which wait for no pod's end."""
+    """Runs verbs as that account meanwhile, which wait for no pod's end or next trial."""
     with researcher(tools, katib=katib) as kubeconfig, monkeypatch.context() as patched:
         patched.setenv("KUBECONFIG", str(kubeconfig))
         patched.setattr(run_directories, "TIMEOUT_SECONDS", 1.0)
         patched.setattr(claim_pod, "START_SECONDS", 1.0)
+        patched.setattr(lifecycle, "SETTLE_SECONDS", 1.0)
         patched.setattr(sizes, "sizes", unasked)
         patched.setattr(architecture, "sizes", unasked)
         yield

@@ -4,17 +4,20 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from katib.backend.cluster import lifecycle, run_directories
-from katib.backend.cluster.kinds import EXPERIMENT, JOB, TRIAL
+from katib.backend.cluster.informer import Informer
+from katib.backend.cluster.kinds import EXPERIMENT, JOB, TRIAL, TRIAL_LABEL
 from tests.cluster.conftest import Begin, Verb
-from tests.cluster.search import NAME, Katib, as_json, bury, in_background
+from tests.cluster.search import NAME, Katib, as_json, bury, burying, in_background
 from tests.cluster.tools import Tools
 from tests.katib.services.rig import START, DbManager, stamp
 
+Between = Callable[[Callable[[], object]], None]
 MEASURED = """
 import re, sys
 from katib.__main__ import main
@@ -82,6 +85,61 @@ def test_pause_frees_the_pods_keeps_the_trials_and_resume_continues(verb: Verb, 
     words = [act.word for act in lifecycle.find_search(tools.cluster, NAME).acts]
     assert sorted(words) == ["paused", "resumed"]
     assert verb("resume", "dprnn", "--yes")[1] == f"experiment '{NAME}' is not paused; nothing to change\n"
+
+
+@pytest.fixture
+def between(monkeypatch: pytest.MonkeyPatch) -> Between:
+    """Returns a function that has Katib do something once `pause` has found what runs."""
+
+    def do(act: Callable[[], object]) -> None:
+        class Late(Informer):
+            def __enter__(self) -> Informer:
+                act()
+                return super().__enter__()
+
+        monkeypatch.setattr(lifecycle, "Informer", Late)
+
+    return do
+
+
+def test_pause_suspends_the_trial_that_katib_starts_in_a_slot_that_was_free(
+    verb: Verb, katib_of: Begin, tools: Tools
+) -> None:
+    """The next trial begins only when the pod of the first has gone."""
+    katib = katib_of()
+    first, second = f"{NAME}-a", f"{NAME}-b"
+    katib.train(katib.trial(first))
+
+    def play() -> None:
+        tools.kubectl("wait", "--for=delete", "pod", "-l", f"{TRIAL_LABEL}={first}", "--timeout=300s")
+        katib.trial(second)
+
+    player = in_background(play)
+    with burying(tools):
+        code, out, err = verb("pause", "dprnn", "--yes")
+    player.join(300)
+    assert (code, err) == (0, "")
+    assert [tools.job(trial)["spec"]["suspend"] for trial in (first, second)] == [True, True]
+    assert "note: " not in out
+
+
+def test_a_pause_is_recorded_only_where_a_trial_was_paused(
+    verb: Verb, katib_of: Begin, tools: Tools, between: Between, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No trial runs, so that there is nothing; then Kueue admits the one that begins meanwhile, so that it is refused."""
+    katib = katib_of()
+    monkeypatch.setattr(lifecycle, "SETTLE_SECONDS", 0.5)
+    code, _, err = verb("pause", "dprnn", "--yes")
+    assert (code, err.splitlines()) == (1, [
+        f"error: experiment '{NAME}': no trial runs, so nothing is paused; pause it once one does: make status MODEL=dprnn"
+    ])  # fmt: skip
+    labels = katib.experiment["spec"]["trialTemplate"]["trialSpec"]["metadata"]["labels"]
+    labels["kueue.x-k8s.io/queue-name"] = "trials"
+    between(lambda: katib.trial(f"{NAME}-late"))
+    code, _, err = verb("pause", "dprnn", "--yes")
+    assert code == 1
+    assert "is admitted by Kueue" in err
+    assert lifecycle.find_search(tools.cluster, NAME).acts == ()
 
 
 def test_stop_ends_running_trials_and_starts_no_more(verb: Verb, katib_of: Begin, tools: Tools) -> None:

@@ -31,10 +31,13 @@ from katib.backend.cluster.model import Job, Search, read_job, read_search, read
 from katib.backend.cluster.pod import read_pod
 from katib.backend.cluster.status import Curves, no_experiment, read_progress
 from katib.errors import ClusterError
+from katib.text import count
 from katib.tries import elapsed
 
 TIMEOUT_SECONDS = 300.0
 """How long pods may take to save and end; their grace period is 120 s."""
+SETTLE_SECONDS = 10.0
+"""How long Katib may take to start the next trial in a free slot."""
 
 
 @dataclass(frozen=True)
@@ -76,31 +79,56 @@ def activity(cluster: Cluster, search: Search, *, ending: bool = False) -> Activ
 def pause(cluster: Cluster, search: Search, say: Callable[[str], None]) -> None:
     """Suspends the Job of every trial that has not ended, and waits until their pods are gone. Raises ClusterError.
 
-    Katib may start another trial while the first ones are being suspended, so this repeats until all are.
+    Katib may start another trial meanwhile, so this repeats until all are suspended; while a slot is free, it waits for
+    SETTLE_SECONDS, in which Katib starts the next trial where it can.
     """
     if search.finished:
         raise ClusterError(f"experiment '{search.name}' has ended ({search.state}); there is nothing to pause")
-    note(cluster, search.name, act_now(cluster, "paused"), say)
     selector = _selector(search)
-    end = time.monotonic() + TIMEOUT_SECONDS
+    paused, known = False, frozenset({""})  # no trial's name, so that a first look is news
+    end = settled = time.monotonic() + TIMEOUT_SECONDS
     with Informer(cluster, {TRIAL: selector, JOB: selector, POD: f"{selector},{TRIAL_LABEL}"}) as informer:
         while True:
             for job in activity(cluster, search).jobs:
                 if not job.suspended and _suspend(cluster, job.name):
                     say(f"trial '{job.name}': saves and releases its GPU")
+                if not paused:
+                    note(cluster, search.name, act_now(cluster, "paused"), say)
+                    paused = True
             informer.wait(0)
             objects = informer.objects()
             alive = [pod.name for pod in map(read_pod, objects[POD]) if pod.phase in ("Pending", "Running")]
             suspended = {job.name for job in map(read_job, objects[JOB]) if job.suspended}
-            active = {trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished}
-            if informer.complete and not alive and active <= suspended:
-                return
+            active = frozenset(trial.name for trial in map(read_trial, objects[TRIAL]) if not trial.finished)
+            if active != known or not informer.complete:
+                known, settled = active, time.monotonic() + SETTLE_SECONDS
+            free = _free_slots(search, len(objects[TRIAL]), len(active))
+            if informer.complete and not alive and active <= suspended and (not free or time.monotonic() > settled):
+                return _require_paused(search, paused, free, say)
             if time.monotonic() > end:
                 raise ClusterError(
                     f"experiment '{search.name}': {len(alive)} pods still exist ({', '.join(alive[:3])}); "
                     "its trials are suspended: look again with make status"
                 )
-            informer.wait(10)
+            informer.wait(min(10, SETTLE_SECONDS))
+
+
+def _free_slots(search: Search, trials: int, active: int) -> int:
+    """Returns how many trials Katib would start now."""
+    left = search.max_trials - trials if search.max_trials else search.parallel
+    return max(0, min(search.parallel - active, left))
+
+
+def _require_paused(search: Search, paused: bool, free: int, say: Callable[[str], None]) -> None:
+    """Raises ClusterError where no trial was there to be paused; says what a pause does not hold."""
+    if not paused:
+        raise ClusterError(
+            f"experiment '{search.name}': no trial runs, so nothing is paused;"
+            f" pause it once one does: make status MODEL={search.model or search.name}"
+        )
+    if free:
+        slots = f"{count(free, 'slot')} of {search.parallel}"
+        say(f"note: {slots} free; a trial that Katib still starts there is not paused")
 
 
 def resume(cluster: Cluster, search: Search, say: Callable[[str], None]) -> int:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from katib.__main__ import main
+from katib.backend.cluster import lifecycle
 from katib.backend.cluster.kinds import JOB, POD, SIDECAR, TRIAL_LABEL
 from katib.backend.cluster.pod import read_pod
 from katib.site import Site
@@ -53,9 +54,16 @@ def test_deleted_pod_keeps_its_checkpoint_and_its_successor_replays_the_history(
 
 
 def test_pause_saves_and_frees_the_node_and_resume_continues(
-    place: Tools, site: Site, runs: Path, katib: Webhook, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    place: Tools,
+    site: Site,
+    runs: Path,
+    katib: Webhook,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Katib's controller is away meanwhile; without its webhook there is no next pod until it is back."""
+    monkeypatch.setattr(lifecycle, "SETTLE_SECONDS", 1.0)
     search, trial = begin(place, site)
     first = search.pod(trial)["metadata"]["name"]
     wait_for_line(place, first, f" {METRIC}=")
