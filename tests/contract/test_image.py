@@ -1,5 +1,6 @@
 """The trainer's image against what it is built from and what the manifest expects of it."""
 
+import ctypes
 import os
 import re
 import runpy
@@ -57,9 +58,10 @@ def test_what_is_removed_from_the_image_is_there_and_nothing_that_torch_links_to
     if torch.version.cuda is None or find_spec("triton") is None or shutil.which("readelf") is None:
         pytest.skip("torch without CUDA has none of it; readelf tells what links to what")
     packages = Path(torch.__file__).parents[1]
-    patterns = runpy.run_path(str(ROOT / "images/trainer/slim.py"))["UNUSED"]
-    removed = {pattern: list(packages.glob(pattern)) for pattern in patterns}
+    slim = runpy.run_path(str(ROOT / "images/trainer/slim.py"))
+    removed = {pattern: list(packages.glob(pattern)) for pattern in slim["UNUSED"]}
     assert [pattern for pattern, paths in removed.items() if not paths] == []
+    assert [pattern for pattern in slim["STRIPPED"] if not list(packages.glob(pattern))] == []
     libraries = [*packages.glob("torch/lib/*.so*"), *packages.glob("nvidia/*/lib/*.so*")]
     kept = [str(path) for path in libraries if path not in {path for paths in removed.values() for path in paths}]
     command = ["readelf", "-d", *kept]
@@ -96,6 +98,32 @@ def test_the_trainer_starts_without_what_is_removed_from_the_image(tmp_path: Pat
         check=False,
     )
     assert done.stdout.startswith(str(tmp_path / "torch")), done.stderr
+
+
+def test_a_stripped_library_loses_its_symbol_table_and_works(tmp_path: Path) -> None:
+    """What a program calls is in another table, which stays: every section that is loaded is as it was."""
+    if any(shutil.which(tool) is None for tool in ("gcc", "/usr/bin/strip", "readelf")):
+        pytest.skip("gcc or binutils is not installed")
+    library = tmp_path / "torch/lib/libsum.so"
+    library.parent.mkdir(parents=True)
+    code = "static int twice(int x) { return 2 * x; } int thrice(int x) { return twice(x) + x; }"
+    subprocess.run(["gcc", "-g", "-shared", "-fPIC", "-xc", "-", "-o", library], input=code, text=True, check=True)
+    loaded, tables = _sections(library)
+    assert {".symtab", ".debug_info"} <= tables
+    size = library.stat().st_size
+    freed = runpy.run_path(str(ROOT / "images/trainer/slim.py"))["strip"](tmp_path)
+    assert freed == size - library.stat().st_size > 0
+    assert _sections(library) == (loaded, {".comment", ".shstrtab"})
+    assert ctypes.CDLL(str(library)).thrice(14) == 42
+
+
+def _sections(library: Path) -> tuple[dict[str, str], set[str]]:
+    """Returns the sections that are loaded, with type, address and size, and the names of the others."""
+    command = ["readelf", "-SW", library]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = re.findall(r"\] (\.\S+) +(\S+ +\w+) \w+ (\w+) +\w\w +(\w*) +\d+ +\d+ +\d+$", printed, re.MULTILINE)
+    loaded = {name: f"{where} {size}" for name, where, size, flags in rows if "A" in flags}
+    return loaded, {name for name, _, _, flags in rows if "A" not in flags}
 
 
 def test_triton_gets_its_driver_without_a_compiler(tmp_path: Path) -> None:
