@@ -119,7 +119,7 @@ def test_a_stripped_library_loses_its_symbol_table_and_works(tmp_path: Path) -> 
 
 def _sections(library: Path) -> tuple[dict[str, str], set[str]]:
     """Returns the sections that are loaded, with type, address and size, and the names of the others."""
-    command = ["readelf", "-SW", library]
+    command = ["readelf", "-SW", str(library)]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = re.findall(r"\] (\.\S+) +(\S+ +\w+) \w+ (\w+) +\w\w +(\w*) +\d+ +\d+ +\d+$", printed, re.MULTILINE)
     loaded = {name: f"{where} {size}" for name, where, size, flags in rows if "A" in flags}
