@@ -94,7 +94,7 @@ def _as_option(word: str) -> str:
 def _option(found: "re.Match[str]") -> str:
     variable, value, end, switch = found.groups()
     if variable in ARGUMENTS:
-        return ("" if value in ("", "…", "...") else value) or variable + end
+        return (variable if value in ("", "…", "...") else value) + end
     option = switch or "--" + variable.lower().replace("_", "-").replace("build-args", "build-arg")
     return option + end if variable in SWITCHES or not value else f"{option} {value}{end}"
 

@@ -14,6 +14,9 @@ MESSAGES = {
     ),
     "there is none; make deploy MODEL=… starts one": "there is none; sepsweep deploy MODEL starts one",
     "`make local MODEL=...` starts one": "`sepsweep local MODEL` starts one",
+    "Written by `make log EXPERIMENT=a`; text stays (make fetch EXPERIMENT=a), or make ui EXPERIMENT=a.": (
+        "Written by `sepsweep log a`; text stays (sepsweep fetch a), or sepsweep ui a."
+    ),
     "make arch MODEL=dprnn EXPERIMENT=a CLUSTER=1": "sepsweep arch dprnn --experiment a --cluster",
     "make confirm EXPERIMENT=a CLUSTER=1": "sepsweep confirm a --cluster",
     "make logs TRIAL=a-b1 shows it; make check tests the filter": (

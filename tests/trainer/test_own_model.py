@@ -117,6 +117,21 @@ DEFECTS = {
         "forward maps mixtures [2, 4001] to [2, 2, 4048], expected estimates [2, 2, 4001]",
     ),
     "forward": ({"frames.transpose(1, 2)": "frames"}, WORD, "forward fails on mixtures [2, 4001] (RuntimeError: "),
+    "lazy": (
+        {"nn.Linear(2 * config.units, ": "nn.LazyLinear("},
+        WORD,
+        "masks.weight has no size before the first forward, and a checkpoint needs it; write the sizes",
+    ),
+    "complex": (
+        {"[..., self.hop : self.hop + samples]": "[..., self.hop : self.hop + samples] * 1j"},
+        WORD,
+        "forward returns torch.complex64, and estimates are real numbers",
+    ),
+    "no gradient": (
+        {"[..., self.hop : self.hop + samples]": "[..., self.hop : self.hop + samples].detach()"},
+        WORD,
+        "no gradient reaches a parameter from what forward returns; look for detach(), no_grad() or",
+    ),
     "network": ({"config.taps // 2": "config.tabs // 2"}, WORD, "its network cannot be built (AttributeError: "),
     "setting": (
         {"units: int": "seed: int"},
