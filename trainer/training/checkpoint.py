@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
 from torch.amp.grad_scaler import GradScaler
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -53,7 +53,7 @@ class Session:
     training: Training
     device: torch.device
     model: nn.Module
-    optimizer: Adam
+    optimizer: optim.Optimizer
     scheduler: ReduceLROnPlateau
     scaler: GradScaler
     progress: Progress
