@@ -29,6 +29,7 @@ BUILT_IN = {
 }
 """The placeholders that no range fills, and what each takes."""
 FIRST_SEED = 42
+MOST_NAMES = 8
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -44,6 +45,11 @@ def _words(value: object) -> list[str]:
     if not words:
         raise ValueError("must not be empty")
     for word in words:
+        for braced, inside in re.findall(r"(\{([^{}]*)\})", word):
+            if not _PLACEHOLDER.fullmatch(braced):
+                name = re.sub(r"\W+", "_", inside).strip("_")
+                like = name if re.match("[A-Za-z_]", name) else "lr"
+                raise ValueError(f"'{braced}' is no placeholder: its name has letters, digits and _, as in {{{like}}}")
         if not re.fullmatch(WORD, _PLACEHOLDER.sub("x", word)):
             raise ValueError(
                 f"'{word}' must {WORDED}, and placeholders such as {{lr}}; what needs a shell belongs into a script"
@@ -109,6 +115,23 @@ class Metric(Strict):
 
 def _literal(name: str) -> str:
     return name.replace(".", r"\.")
+
+
+def likely_regexp(name: str, lines: Sequence[str]) -> str | None:
+    """Returns a `regexp` that reads the metric where its name and a number stand in a line, but not as NAME=VALUE."""
+    stands = re.compile(rf"(?<![\w./-]){re.escape(name)}([^\w\n]{{1,12}}?){_NUMBER}")
+    match = next(filter(None, map(stands.search, reversed(lines))), None)
+    if match is None:
+        return None
+    between = re.sub(r"(?:\\ )+", r"\\s+", re.escape(match[1]))
+    begin = r"(?:^|[^\w./-])" if re.search(rf"[\w./-]{re.escape(name)}", match.string) else ""
+    return rf"{begin}{_literal(name)}{between}([-+]?[\d.]+(?:[eE][-+]?\d+)?)"
+
+
+def likely_names(lines: Sequence[str]) -> list[str]:
+    """Returns the names of what lines say as NAME=VALUE or NAME: VALUE; at most `MOST_NAMES`."""
+    found = re.findall(rf"([A-Za-z][\w./-]*)['\"]?\s*[=:]\s*{_NUMBER}", "\n".join(lines))
+    return list(dict.fromkeys(found))[:MOST_NAMES]
 
 
 def placeholders(command: Sequence[str]) -> list[str]:

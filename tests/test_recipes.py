@@ -1,6 +1,7 @@
 """The recipes of docs/extend.md, whose code is what runs here; and tables of the docs against what they list."""
 
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -113,3 +114,19 @@ def test_the_figure_shows_each_trial_with_a_value_for_page_and_phone(monkeypatch
     for drawing in figure.drawings:
         assert all((row.trial in str(drawing)) == (row.value is not None) for row in shown.rows)
     assert not figures["hours_figure"](table()).drawings  # type: ignore[operator]
+
+
+def test_the_script_writes_the_file_that_a_program_wants_and_becomes_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(import os, sys\n.*?)```", PAGE, re.DOTALL)
+    Path("trial.py").write_text(code)
+    Path("train.py").write_text("import os, sys\nprint(os.getpid(), open(sys.argv[2]).read(), 'loss=0.5')\n")
+    with subprocess.Popen(
+        [sys.executable, "trial.py", "0.1", "32-64", "3", "runs/a/b"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        printed, _ = process.communicate()
+    number, text = printed.split(" ", 1)
+    assert int(number) == process.pid
+    assert yaml.safe_load(text.removesuffix(" loss=0.5\n")) == {"lr": 0.1, "channels": [32, 64], "epochs": 3}

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -79,11 +80,25 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
     [
         (
             {"metric": "accuracy"},
-            "--command: no line has the metric accuracy; its last lines: epoch=1 loss=1.343131; name",
+            "--command: no line has the metric accuracy; its last lines: epoch=1 loss=1.343131; name another --metric"
+            r" (epoch, loss), or say with --regexp how the line looks, such as 'accuracy: (\S+)'",
         ),
         ({"command": f"./nothing {COMMAND}"}, "mine: command nothing: no such program on this machine; install it"),
+        (
+            {"command": COMMAND.replace("python3 ", "./")},
+            "mine: command train.py: is not executable; begin with its interpreter (python3 ./train.py), or chmod +x it",
+        ),
+        ({"command": COMMAND.replace("train.py", "/nosuch/t.py")}, "/nosuch/t.py: no such file on this machine; if it"),
+        (
+            {"command": f"OUT={{rate}} {COMMAND}"},
+            "mine: command: begins with a variable, which only a shell reads; write",
+        ),
+        (
+            {"command": COMMAND.replace("{rate}", "{optim.rate}")},
+            "--command: '{optim.rate}' is no placeholder: its name has letters, digits and _, as in {optim_rate}",
+        ),
         ({"command": COMMAND.replace("train", "trian")}, "mine: command trian.py: no such file in "),
-        ({"command": f"{COMMAND} --what"}, "train.py: error: unrecognized arguments: --what"),
+        ({"command": f"{COMMAND} --what"}, f"unrecognized arguments: --what; python3 is {sys.executable} here: name"),
         ({"command": "python3 train.py"}, "--command: has no placeholder for a hyperparameter; write {lr} where its"),
         ({"command": f"{COMMAND} | tee log"}, "--command: '|' must have letters, digits and "),
         ({"command": f"{COMMAND} {{data}}"}, "--data is missing: the folder of the corpus"),
@@ -118,6 +133,28 @@ def test_what_cannot_be_tried_is_one_line_and_no_file(changes: dict[str, str | N
     assert line in message
     assert [path.name for path in folder.iterdir()] == ["train.py"]
     assert not list((folder.parent / "temporary").iterdir())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "epoch 1: val/loss: 1.5",
+        '{"epoch": 1, "val/loss": 1.5}',
+        "train/val/loss: 3.5 val/loss: 1.5",
+        "Epoch 1: 100%|##| 10/10 [00:02, 4.5it/s, val/loss=1.5]",
+        "│ val/loss │ 1.5 │",
+        "epoch=1, metrics={'val/loss': 1.5, 'acc': 0.3}",
+    ],
+)
+def test_a_line_of_another_form_is_read_by_the_regexp_that_the_message_names(line: str, folder: Path) -> None:
+    (folder / "train.py").write_text(f"print({line!r})\n")
+    command = ("--command", "python3 train.py {a} {epochs}", "--range", "a=1:2", "--direction", "minimize")
+    done = katib("init", "mine.yaml", *command, "--metric", "val/loss")
+    assert (done.returncode, done.stderr.endswith(" reads it there\n")) == (2, True)
+    option, regexp = shlex.split(done.stderr.rpartition("; ")[2])[:2]
+    done = katib("init", "mine.yaml", *command, "--metric", "val/loss", option, regexp)
+    assert done.returncode == 0, done.stderr
+    assert "had val/loss 1.5\n" in done.stdout
 
 
 @pytest.mark.parametrize(

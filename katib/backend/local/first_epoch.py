@@ -1,19 +1,22 @@
 """Runs a command once, as a trial of a local search, until its first epoch has shown whether it prints its metric."""
 
 import select
+import shlex
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from katib.backend.local.launch import Launcher
 from katib.backend.local.process import KILL_TIMEOUT, TrialProcess
 from katib.backend.local.signals import STOPS, listening
 from katib.errors import EngineError, SpecError
 from katib.metrics import MetricParser, Report
+from katib.spec_command import likely_names, likely_regexp
 from katib.untrusted import clean
 
-TRIAL, SHOWN, WIDEST = "first", 5, 120
-"""The name of the only trial; how many of its last lines a message shows, and how many characters of each."""
+TRIAL, SHOWN, WIDEST, LONGEST = "first", 5, 120, 10_000
+"""The name of the only trial; how many of its last lines a message shows, how many characters of each, and how many
+are looked at."""
 
 
 def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) -> tuple[list[Report], float]:
@@ -31,7 +34,7 @@ def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) 
     found: list[tuple[Report, float]] = []
 
     def take(lines: list[str]) -> None:
-        last.extend(filter(None, (clean(line, WIDEST).strip() for line in lines)))
+        last.extend(filter(None, (clean(line, LONGEST).strip() for line in lines)))
         found.extend((report, process.seconds) for line in lines for report in parser.parse(line))
 
     with listening() as signals:
@@ -52,14 +55,28 @@ def first_epoch(start: Launcher, assignments: Mapping[str, str], *, ends: bool) 
             process.close()
     if code:
         why = f"was ended by signal {-code}" if code < 0 else f"failed with exit code {code}"
-        raise SpecError(f"--command: {why}; {_printed(last)}")
+        swapped = _swapped(start.experiment.trial(TRIAL, assignments).argv[0], launch.argv[0])
+        raise SpecError(f"--command: {why}; {_printed(last)}{swapped}")
     if not found:
-        raise SpecError(
-            f"--command: no line has the metric {metric}; {_printed(last)}; name another --metric, or say with --regexp"
-            rf" how the line looks, such as '{metric}: (\S+)'"
-        )
+        raise SpecError(f"--command: no line has the metric {metric}; {_printed(last)}; {_advice(metric, list(last))}")
     return [report for report, _ in found], found[-1][1]
 
 
 def _printed(last: deque[str]) -> str:
-    return "its last lines: " + " | ".join(last) if last else "it printed nothing"
+    return "its last lines: " + " | ".join(line[:WIDEST] for line in last) if last else "it printed nothing"
+
+
+def _advice(metric: str, last: Sequence[str]) -> str:
+    """Returns what to try where the lines do not say NAME=VALUE of the metric."""
+    if regexp := likely_regexp(metric, last):
+        return f"--regexp {shlex.quote(regexp)} reads it there"
+    names = ", ".join(likely_names(last))
+    another = f"name another --metric ({names})" if names else "name another --metric"
+    return rf"{another}, or say with --regexp how the line looks, such as '{metric}: (\S+)'"
+
+
+def _swapped(typed: str, run: str) -> str:
+    """Returns which interpreter ran, where it is this program's and not the one of the user's shell."""
+    if typed == run:
+        return ""
+    return f"; {typed} is {run} here: name another interpreter by its path"

@@ -223,16 +223,27 @@ def _check_command(launcher: Launcher) -> None:
         )
     if "/" in program:
         program = str((folder or Path()) / program)
+    if re.match(r"[A-Za-z_]\w*=", launch.argv[0]):
+        raise ManifestError(f"{name}: command: begins with a variable, which only a shell reads; write env before it")
     if launch.argv[0] != other.argv[0] or _below(launcher, Path(program)):
         return
     if shutil.which(program, path=launch.env.get("PATH")) is None:
-        raise ManifestError(f"{name}: command {program}: no such program on this machine; install it first")
+        there = Path(program).is_file()
+        why = (
+            f"is not executable; begin with its interpreter (python3 {launch.argv[0]}), or chmod +x it"
+            if there
+            else "no such program on this machine; install it first"
+        )
+        raise ManifestError(f"{name}: command {program}: {why}")
     script = next((word for word in launch.argv[1:] if not word.startswith("-")), "")
     path = Path(folder or "") / script
     if script.endswith(".py") and script in other.argv and not (_below(launcher, path) or path.exists()):
-        raise ManifestError(
-            f"{name}: command {script}: no such file in {folder or Path.cwd()}; start it where that lies"
+        where = (
+            "on this machine; if it lies in the image, copy it to that place, or change the command"
+            if path.is_absolute()
+            else f"in {folder or Path.cwd()}; start it where that lies"
         )
+        raise ManifestError(f"{name}: command {script}: no such file {where}")
 
 
 def _below(launcher: Launcher, path: Path) -> bool:
