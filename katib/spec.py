@@ -291,9 +291,4 @@ def load_spec(model: str) -> Spec:
 
 def search_name(word: str) -> str:
     """Returns the experiment that `word` stands for: that of the spec of this name or path, or else the word itself."""
-    return load_spec(word).name if word in specs() else experiment_of(word)
-
-
-def experiment_of(word: str) -> str:
-    """Returns the experiment of the spec in the file `word`, or else the word itself."""
-    return load_spec(word).name if word.endswith(ENDINGS) else word
+    return load_spec(word).name if word in specs() or word.endswith(ENDINGS) else word

@@ -227,6 +227,10 @@ def check_architecture(model: str, preset: str, architecture: Mapping[str, objec
         from trainer.models.probe import check_forward
 
         check_forward(model, entry, config)
+    elif architecture:
+        from trainer.models.size import check_size
+
+        check_size(model, entry, config)
     return config
 
 

@@ -133,7 +133,11 @@ def check(config: "DataclassInstance") -> None:
 
 def own_limits(model: str) -> dict[str, Limits]:
     """Returns the limits of the fields of the config of `model`."""
-    return {name: _from(field.least) for name, field in config_fields(model).items() if field.least is not None}
+    return {
+        name: Limits(expected=f"{field.least} to {field.most}", least=field.least, below=field.most + 1)
+        for name, field in config_fields(model).items()
+        if field.least is not None and field.most is not None
+    }
 
 
 def _is_among(word: str, choices: Iterable[str]) -> bool:

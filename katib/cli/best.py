@@ -8,27 +8,25 @@ from typing import Annotated
 import typer
 
 from katib.cli._bundles import Where, bundled
-from katib.cli.options import MOST, Json, SearchOrSpec
+from katib.cli.options import MOST, Experiment, Json
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import next_step, nothing_to_go_by
 from katib.conclude.remarks import remarks
 from katib.conclude.selection import candidates, seed_noise
-from katib.conclude.stages import begun_stage
 from katib.report.candidates import print_candidates
-from katib.spec import search_name
 from katib.terminal import print_words
 
 
 @bundled
 def best(
     where: Where,
-    experiment: SearchOrSpec,
+    experiment: Experiment,
     top: Annotated[int, typer.Option(help="how many", min=1, max=MOST)] = 3,
     as_json: Json = False,
 ) -> int:
     """Prints the candidates of EXPERIMENT: the estimated mean over seeds, beside what its trial has reached."""
     backend = where.backend
-    table = trial_table(backend, begun_stage(backend, experiment) or search_name(experiment))
+    table = trial_table(backend, experiment)
     noise = seed_noise(table)
     found = candidates(table, top, noise)
     if as_json:

@@ -10,9 +10,9 @@ from katib.cli._declared import command_spec, declared, require_named_model
 from katib.cli.options import (
     MOST,
     Data,
+    Experiment,
     Json,
     Notify,
-    SearchOrSpec,
     Seeds,
     Yes,
     seeds_of,
@@ -23,15 +23,15 @@ from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import SEEDS, conclude, keep, other_size, plan_confirmation
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
-from katib.conclude.stages import begun_stage
+from katib.conclude.stages import search_of
 from katib.report.confirmation import print_outcome, print_plan, record
-from katib.spec import ENDINGS, load_spec, search_name
+from katib.spec import ENDINGS, load_spec
 
 
 @bundled
 def confirm(
     where: Where,
-    experiment: SearchOrSpec,
+    experiment: Experiment,
     data: Data = None,
     seeds: Seeds = None,
     top: Annotated[int, typer.Option(help="how many configurations", min=1, max=MOST)] = 3,
@@ -50,7 +50,7 @@ def confirm(
     """
     wanted, to_beat, size = seeds_of(seeds), values_by_seed(baseline), train_limit_of(train_limit)
     backend = where.telling(notify)
-    name = begun_stage(backend, experiment) or search_name(experiment)
+    name = search_of(backend, experiment)
     spec = command_spec(experiment)
     named = declared(where, spec, experiment) if spec else None
     if size is not None:

@@ -7,20 +7,19 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli._declared import command_spec, declared, require_named_model
-from katib.cli.options import MOST, Data, Json, Notify, SearchOrSpec, Yes
+from katib.cli.options import MOST, Data, Experiment, Json, Notify, Yes
 from katib.cli.searches import go_ahead
 from katib.cli.tables import tell, trial_table
 from katib.conclude.extension import base_of, plan_extension, require_going_on
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
-from katib.conclude.stages import begun_stage
+from katib.conclude.stages import search_of
 from katib.report.extension import print_outcome, print_plan, record
-from katib.spec import search_name
 
 
 @bundled
 def extend(
     where: Where,
-    experiment: SearchOrSpec,
+    experiment: Experiment,
     epochs: Annotated[int, typer.Option(help="epochs to train to, in all", min=1, max=MOST)],
     data: Data = None,
     top: Annotated[int | None, typer.Option(help="how many configurations (default: 1)", min=1, max=MOST)] = None,
@@ -34,7 +33,7 @@ def extend(
     starts nothing.
     """
     backend = where.telling(notify)
-    name = begun_stage(backend, experiment) or search_name(experiment)
+    name = search_of(backend, experiment)
     named = None
     if spec := command_spec(experiment):
         require_going_on(spec)

@@ -13,10 +13,11 @@ from katib.backend.choice import choose_backend
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST, Data
 from katib.cli.tables import tell, trial_table
+from katib.conclude.stages import search_of
 from katib.errors import ClusterError, SepsweepError
 from katib.report.model_export import check_form, export
 from katib.report.model_folder import Model, choose, of_directory, require_ours, write
-from katib.spec import ENDINGS, experiment_of
+from katib.spec import ENDINGS
 from katib.table.trial_table import TrialTable
 
 
@@ -47,7 +48,8 @@ def fetch(
 
 def _table(backend: Backend, runs: Path, experiment: str) -> TrialTable:
     """Returns the table; of a search that was deleted from the cluster, the one that was saved here."""
-    saved, name = choose_backend(runs, cluster=False), experiment_of(experiment)
+    saved = choose_backend(runs, cluster=False)
+    name = search_of(saved, experiment)
     gone = backend.error is ClusterError and not backend.has(name) and saved.has(name)
     return trial_table(saved if gone else backend, experiment)
 
@@ -58,7 +60,7 @@ def _model(where: Where, experiment: str, top: int | None, trial: str | None) ->
     if "/" not in experiment or experiment.endswith(ENDINGS):
         backend = where.backend
         table = _table(backend, where.out, experiment)
-        name, chosen = table.identity.name, choose(table, top, trial).trial
+        name, chosen = table.place, choose(table, top, trial).trial
         require_ours(table)
         with backend.run_directory(name, chosen) as run:
             yield Model(run, chosen, name)

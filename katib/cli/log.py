@@ -13,7 +13,7 @@ from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
 from katib.errors import ClusterError
 from katib.program import ROOT
-from katib.report.log import title, write
+from katib.report.log import write
 from katib.report.provenance import provenance
 
 
@@ -27,7 +27,7 @@ def log(
     table = trial_table(where.backend, experiment)
     tell(remarks(table))
     replaced = write(file, table, _commit(), find_verdict(where.out, table), provenance(table, where.out))
-    print(f"{file}: entry of '{title(table)}' {'replaced' if replaced else 'added'}")
+    print(f"{file}: entry of '{table.place}' {'replaced' if replaced else 'added'}")
 
 
 def _commit() -> str:

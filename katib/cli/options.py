@@ -20,8 +20,7 @@ Model = Annotated[
         metavar="MODEL", help="convtasnet, dprnn, sepformer, spmamba, dpmamba, tfgridnet, demo, or a spec x.yaml"
     ),
 ]
-Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml")]
-SearchOrSpec = Annotated[
+Experiment = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml")
 ]
 Preset = Annotated[str | None, typer.Option(help="size of the model: paper or debug")]

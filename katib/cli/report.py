@@ -30,8 +30,7 @@ def report(where: Where, experiment: Experiment) -> None:
 def write_report(table: TrialTable, out: Path) -> None:
     """Writes the report of `table` into its folder below `out`, and prints its conclusion and its path."""
     where = out_variable(out)
-    # A copy of a folder keeps the experiment's name, and its report must not replace that of the original.
-    folder = table.folder or out / table.identity.name
+    folder = out / table.place
     runs = folder / table.best.trial if table.best and table.venue.run_directories else None
     checked = as_typed(corpus_line(out, corpus_of(table)))
     table = replace(table, notes=(*table.notes, *filter(None, [checked])))

@@ -4,18 +4,14 @@ import sys
 from collections.abc import Iterable
 
 from katib.backend.base import Backend
-from katib.conclude.stages import begun_stage
-from katib.spec import experiment_of
+from katib.conclude.stages import search_of
 from katib.table.trial_table import TrialTable
 from katib.terminal import print_words
 
 
 def trial_table(backend: Backend, experiment: str) -> TrialTable:
-    """Returns the table of `experiment`, or of the spec in such a file; prints what could not be read as notes.
-
-    Of a spec with stages it is the last one that has begun.
-    """
-    table = backend.table(begun_stage(backend, experiment) or experiment_of(experiment))
+    """Returns the table of the search that `experiment` stands for; prints what could not be read as notes."""
+    table = backend.table(search_of(backend, experiment))
     tell(table.notes)
     return table
 

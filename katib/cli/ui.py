@@ -6,7 +6,7 @@ import typer
 
 from katib.cli._bundles import Where, bundled
 from katib.cli.tables import tell
-from katib.spec import experiment_of
+from katib.conclude.stages import search_of
 
 
 @bundled
@@ -14,7 +14,9 @@ def ui(
     where: Where,
     experiment: Annotated[
         str | None,
-        typer.Argument(metavar="EXPERIMENT", help="name of the experiment, or its spec x.yaml (default: the latest)"),
+        typer.Argument(
+            metavar="EXPERIMENT", help="name of the experiment, its model, or its spec x.yaml (default: the latest)"
+        ),
     ] = None,
     port: Annotated[int, typer.Option(help="of the dashboard on this machine", min=1, max=65535)] = 8080,
 ) -> None:
@@ -22,7 +24,8 @@ def ui(
 
     It follows a running search.
     """
-    with where.backend.page(experiment and experiment_of(experiment), port) as page:
+    backend = where.backend
+    with backend.page(experiment and search_of(backend, experiment), port) as page:
         print(f"{page.title} (Ctrl-C ends it)", flush=True)
         tell(page.notes)
         page.serve()

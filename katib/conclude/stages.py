@@ -16,7 +16,7 @@ from katib.manifest.gpu_hours import spent
 from katib.manifest.object import OWN_SPEC
 from katib.manifest.render import Overrides
 from katib.ranges import Value
-from katib.spec import ENDINGS, Spec, load_spec, stage_name, stage_of
+from katib.spec import ENDINGS, Spec, load_spec, search_name, specs, stage_name, stage_of
 from katib.table.trial_table import TrialTable
 from katib.text import count, number_or_text
 
@@ -57,6 +57,16 @@ def due(backend: Backend, spec: Spec, overrides: Overrides) -> Due:
     of = f"of {len(spec.stages)}"
     then = f"then: the same command again, for stage {number + 1} {of}" if number < len(spec.stages) else ""
     return Due(stage, overrides, f"stage {number} {of}: '{stage.name}' on {size}{first}", then)
+
+
+def search_of(backend: Backend, word: str) -> str:
+    """Returns the search that `word` stands for: one of this name, or else that of the model or spec of this name.
+
+    Of a spec with stages it is the last one that has begun.
+    """
+    if word in specs() and backend.begun(word):
+        return word
+    return begun_stage(backend, word) or search_name(word)
 
 
 def begun_stage(backend: Backend, word: str) -> str:

@@ -52,18 +52,13 @@ def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None, o
     """
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else as_typed(TITLE)
-        after, replaced = placed(before, title(table), entry(table, commit, verdict, origins))
+        after, replaced = placed(before, table.place, entry(table, commit, verdict, origins))
     except UnicodeDecodeError:
         raise FolderError(f"{path}: is not text in UTF-8; name another --file") from None
     except OSError as error:
         raise FolderError(f"{path}: cannot be read ({error.strerror}); name another --file") from None
     write_whole(path, [after], "; name another --file")
     return replaced
-
-
-def title(table: TrialTable) -> str:
-    """Returns the name of the entry: that of the folder, since a copy of a folder keeps the experiment's name."""
-    return table.folder.name if table.folder else table.identity.name
 
 
 def placed(text: str, name: str, body: str) -> tuple[str, bool]:
@@ -89,7 +84,7 @@ def entry(table: TrialTable, commit: str, verdict: Verdict | None, origins: Iter
     chosen = verdict or first
     best = dict(chosen.configuration) if chosen else {}
     parts = [
-        f"## {title(table)}",
+        f"## {table.place}",
         "\n".join(f"- {line}" for line in _facts(table, commit)),
         "### Space",
         _space(table, best),

@@ -163,6 +163,11 @@ class TrialTable:
     """What could not be read, in a line each; the verbs print them to stderr."""
 
     @property
+    def place(self) -> str:
+        """The name of its folder: a copy of a folder keeps the name that the experiment was run as."""
+        return self.folder.name if self.folder else self.identity.name
+
+    @property
     def device(self) -> Literal["GPU", "process"]:
         """What the hours of its trials are counted in: GPU-hours, or hours of a process on the processor."""
         return "GPU" if self.gpus else "process"

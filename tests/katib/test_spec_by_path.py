@@ -9,7 +9,7 @@ from katib.backend.local.table import read_table
 from katib.conclude.remarks import differences, no_baseline
 from katib.manifest.experiment import load_experiment
 from katib.manifest.object import Manifest
-from katib.spec import SPECS, experiment_of, load_spec, search_name
+from katib.spec import SPECS, load_spec, search_name
 from katib.table import export
 from katib.table.origin import origin
 from tests.verbs import katib
@@ -33,10 +33,18 @@ def test_its_manifest_names_the_file(spec: Path) -> None:
 
 
 def test_it_stands_for_its_experiment(spec: Path) -> None:
-    assert (search_name("mine.yaml"), experiment_of("mine.yaml")) == ("mine", "mine")
-    assert (search_name("convtasnet"), experiment_of("convtasnet")) == ("series3-convtasnet", "convtasnet")
-    for verb in ("results", "report", "log", "best", "confirm", "ui"):
+    assert (search_name("mine.yaml"), search_name("convtasnet")) == ("mine", "series3-convtasnet")
+    for verb in ("results", "report", "log", "best", "confirm", "ui", "fetch"):
         assert "no experiment 'mine'" in katib(verb, "mine.yaml").stderr
+        assert "no experiment 'series3-dprnn'" in katib(verb, "dprnn").stderr
+
+
+def test_a_search_with_the_name_of_a_model_comes_before_that_of_the_model(spec: Path) -> None:
+    for name in ("series3-dprnn", "dprnn"):
+        experiment = load_experiment(katib("render", "dprnn", "--name", name).stdout, name)
+        Path("runs", name).mkdir(parents=True)
+        Store.create(Path("runs", name), experiment.identity()).close()
+        assert katib("results", "dprnn").stderr == f"note: {name}: no trial yet\n"
 
 
 def test_local_tells_it_from_a_manifest_by_its_keys(spec: Path) -> None:

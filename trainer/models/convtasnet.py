@@ -21,6 +21,8 @@ from trainer.models.parts.global_norm import PReLUNorm
 from trainer.models.registry import Model
 
 EPS = 1e-8
+MOST_BLOCKS = 16
+"""The last dilation, 2**15 frames, is 33 s of audio with the published filters; a mixture is filled up to that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,8 @@ class ConvTasNetConfig:
         check_even(self, "kernel_size")
         if self.block_kernel_size % 2 == 0:
             raise ValueError(f"block_kernel_size must be odd, not {self.block_kernel_size}")
+        if self.blocks > MOST_BLOCKS:
+            raise ValueError(f"blocks must be at most {MOST_BLOCKS}, not {self.blocks}: each doubles the dilation")
 
     @property
     def receptive_field(self) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from trainer.data.curriculum import ALL_VARIANTS, Curriculum
 from trainer.errors import ConfigError
+from trainer.models.parts.checks import most
 from trainer.models.source import KINDS, ConfigField, CurrentFolder, own_source, read_source
 from trainer.text import nearest, one_line
 
@@ -166,7 +167,11 @@ def _listing(file: Path) -> Listing | None:
         )
     curriculum = source.arguments.get("curriculum")
     # checks.check_types of each config says so.
-    whole = {name: dataclasses.replace(field, least=1) for name, field in source.fields.items() if field.kind == "int"}
+    whole = {
+        name: dataclasses.replace(field, least=1, most=most(name))
+        for name, field in source.fields.items()
+        if field.kind == "int"
+    }
     return Listing(
         fields={**source.fields, **whole}, curriculum=None if curriculum is None else _value(file, curriculum)
     )

@@ -29,6 +29,8 @@ class ConfigField:
     """The values of a Literal."""
     least: int | None = None
     """An int is not below this, as far as the command line knows; the config itself may be stricter."""
+    most: int | None = None
+    """An int is not above this; given with `least`."""
     help: str = ""
     """The docstring below the field."""
 
@@ -38,8 +40,8 @@ class ConfigField:
         row: dict[str, object] = {"type": self.kind, "optional": True}
         if self.choices:
             row["choices"] = list(self.choices)
-        if self.least is not None:
-            row |= {"least": self.least, "expected": f"{self.least} or more"}
+        if self.least is not None and self.most is not None:
+            row |= {"least": self.least, "below": self.most + 1, "expected": f"{self.least} to {self.most}"}
         return row
 
 

@@ -7,14 +7,25 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+STACKED = ("blocks", "repeats", "layers", "transformer_layers", "mambas")
+"""Fields that count layers: a thousand of them take minutes to build."""
+
+
+def most(field: str) -> int:
+    """Returns the largest value of an int field; a tensor of the next size up could have no memory anywhere."""
+    return 1000 if field in STACKED else 1_000_000
+
+
 def check_types(config: "DataclassInstance") -> None:
-    """Raises ValueError that names the first bool field without a bool, or int field without an int >= 1."""
+    """Raises ValueError that names the first field that is no bool, or no int from 1 to the most, as it should be."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if field.type is bool and not isinstance(value, bool):
             raise ValueError(f"{field.name} must be true or false, not {value!r}")
         if field.type is int and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{field.name} must be a whole number of at least 1, not {value!r}")
+        if field.type is int and value > most(field.name):
+            raise ValueError(f"{field.name} must be at most {most(field.name)}, not {value}")
 
 
 def check_even(config: "DataclassInstance", field: str) -> None:
