@@ -152,7 +152,7 @@ plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
 again: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## a failed TRIAL=, or all of EXPERIMENT= (FAILED=1), from the checkpoints
 render: $(control) ## the Katib Experiment of MODEL= on stdout
-check: $(control) ## every defect of the Experiment manifest FILE=, offline (STRICT=1)
+check: $(control) ## every defect of the Experiment manifest or spec FILE=, offline (STRICT=1)
 sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
 results: $(control) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
 report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)

@@ -1,4 +1,4 @@
-"""Finds every defect of an Experiment manifest, offline."""
+"""Finds every defect of an Experiment manifest, or of the one that a spec renders to, offline."""
 
 import json
 import sys
@@ -10,7 +10,9 @@ import typer
 from katib.check import Defect
 from katib.check.manifest import check_any
 from katib.errors import ManifestError
-from katib.spec import is_spec, specs
+from katib.manifest.render import render
+from katib.site import load_site
+from katib.spec import is_spec, load_spec, specs, stages_of
 from katib.terminal import output, print_words
 from katib.text import count
 from katib.untrusted import clean
@@ -22,15 +24,18 @@ LONGEST_SPEC = 100_000
 
 
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Experiment manifest; - reads standard input")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="Experiment manifest, or a spec; - reads a manifest from standard input"),
+    ],
     strict: Annotated[bool, typer.Option("--strict", help="count warnings as defects")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
 ) -> int:
-    """Finds every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix."""
-    source = "standard input" if file == STDIN else file
-    text = _text(file)
-    if len(text) <= LONGEST_SPEC and is_spec(text):
-        raise ManifestError(f"{clean(source)}: has the keys of a spec, not of a manifest; {_rendered(file)}")
+    """Finds every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix.
+
+    A spec is rendered first, and the lines are those that the verb render prints.
+    """
+    text, source = _manifest(file)
     findings = check_any(text, source)
     if as_json:
         print(json.dumps([found.record for found in findings], indent=2))
@@ -42,22 +47,33 @@ def check(
     return 2 if defects else 0
 
 
+def _manifest(file: str) -> tuple[str, str]:
+    """Returns the manifest and what messages call it; that of a spec is the one that it renders to."""
+    if file in specs() and not Path(file).exists():
+        return _rendered(file)
+    text = _text(file)
+    if len(text) > LONGEST_SPEC or not is_spec(text):
+        return text, "standard input" if file == STDIN else file
+    if file == STDIN:
+        raise ManifestError(
+            "standard input: has the keys of a spec, not of a manifest; give the spec's file by its name"
+        )
+    return _rendered(file)
+
+
+def _rendered(spec: str) -> tuple[str, str]:
+    """Returns the manifest of a spec's first stage, or of all of it, and what messages call it."""
+    return render(stages_of(load_spec(spec))[0], load_site(None), word=spec), f"{spec}, rendered"
+
+
 def _text(file: str) -> str:
     try:
         data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as cause:
-        if file in specs():
-            raise ManifestError(f"{file}: is a model, not a manifest; {_rendered(file)}") from None
         raise ManifestError(f"{file}: cannot be read ({cause.strerror})") from None
     except UnicodeDecodeError as cause:
         raise ManifestError(f"{file}: is not UTF-8 text (byte {cause.start}); is it a manifest?") from None
-
-
-def _rendered(spec: str) -> str:
-    """Returns the command that checks the manifest of a spec."""
-    name = "FILE" if spec == STDIN else clean(spec)
-    return f"check the one that it renders to: python -m katib render {name} | python -m katib check -"
 
 
 def _print(found: Defect) -> None:

@@ -62,8 +62,7 @@ def local(
     else:
         manifest, then = _rendered(search, changes.overrides, site, data, out)
         source = f"the Experiment of {search}"
-    command = None if source == search else f"python -m katib render {search} | python -m katib check -"
-    require_sound(manifest, source, command)
+    require_sound(manifest, source, f"python -m katib check {search}")
     start = replace(launcher(load_experiment(manifest, source), data, out, slots), trackers=tracked)
     if tracked and not start.ours:
         raise ManifestError(f"--trackers {trackers}: only our trainer has them; {source} runs another program")

@@ -25,7 +25,7 @@ def manifests(model: str, site: Site, overrides: Overrides, chosen: Chosen | Non
     for name in models(model):
         spec, changes = chosen(name) if chosen else (stages_of(load_spec(name))[0], overrides)
         text = render(spec, site, changes, name)
-        require_sound(text, f"manifest of {name}", f"python -m katib render {name} | python -m katib check -")
+        require_sound(text, f"manifest of {name}", f"python -m katib check {name}")
         experiments.append(read_yaml(text))
     return experiments
 

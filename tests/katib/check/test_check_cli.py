@@ -68,23 +68,27 @@ def test_file_that_cannot_be_read_is_one_line_and_exit_code_2(name: str, message
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("mine.yaml", "mine.yaml: has the keys of a spec, not of a manifest"),
-        ("dprnn", "dprnn: is a model, not a manifest"),
-    ],
-)
-def test_a_spec_is_one_line_that_names_the_command_for_its_manifest(
-    name: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["mine.yaml", "dprnn"])
+def test_of_a_spec_the_manifest_that_it_renders_to_is_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.yaml").write_text((SPECS / "demo.yaml").read_text())
+    sound = (SPECS / "demo.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(sound)
     done = katib("check", name)
-    assert (done.returncode, done.stdout) == (2, "")
-    way = f"check the one that it renders to: python -m katib render {name} | python -m katib check -"
-    assert done.stderr == f"error: {says}; {way}\n"
-    assert katib("render", name).returncode == 0
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{name}, rendered: nothing found\n", "")
+    assert "name: bayesianoptimization" in sound
+    (tmp_path / "mine.yaml").write_text(sound.replace("name: bayesianoptimization", "name: bayesianoptimisation"))
+    searched, checked = katib("local", "mine.yaml", "--data", "."), katib("check", "mine.yaml")
+    assert searched.stderr.endswith("; run: python -m katib check mine.yaml\n")
+    assert checked.returncode == 2
+    assert "'bayesianoptimisation': did you mean 'bayesianoptimization'?  [unknown-algorithm]" in checked.stdout
+
+
+def test_a_spec_on_standard_input_is_one_line() -> None:
+    done = run("check", "-", stdin=(SPECS / "demo.yaml").read_bytes())
+    message = b"error: standard input: has the keys of a spec, not of a manifest; give the spec's file by its name\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, b"", message)
 
 
 def test_check_loads_nothing_that_is_slow_to_load() -> None:
