@@ -21,8 +21,18 @@ FIELDS = {  # of tensorflow/core/util/event.proto and tensorflow/core/framework/
         ("summary", 5, "Summary"),
     ],
     "Summary": [("value", 1, "Value")],
-    "Value": [("tag", 1, "STRING"), ("simple_value", 2, "FLOAT")],
+    "Value": [("tag", 1, "STRING"), ("simple_value", 2, "FLOAT"), ("tensor", 8, "Tensor"), ("metadata", 9, "Metadata")],
+    "Tensor": [("dtype", 1, "INT32"), ("tensor_shape", 2, "Shape"), ("float_val", 5, "FLOAT")],
+    "Shape": [("unknown_rank", 3, "BOOL")],
+    "Metadata": [("plugin_data", 1, "PluginData")],
+    "PluginData": [("plugin_name", 1, "STRING"), ("content", 2, "Hparams")],
+    # tensorboard/plugins/hparams/plugin_data.proto; a map is a repeated entry.
+    "Hparams": [("version", 1, "INT32"), ("session_start_info", 3, "Start")],
+    "Start": [("hparams", 1, "Entry"), ("start_time_secs", 5, "DOUBLE")],
+    "Entry": [("key", 1, "STRING"), ("value", 2, "Setting")],
+    "Setting": [("number_value", 2, "DOUBLE"), ("string_value", 3, "STRING"), ("bool_value", 4, "BOOL")],
 }
+REPEATED = ("value", "hparams")
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +47,8 @@ def event_class() -> Any:
     for name, fields in FIELDS.items():
         message = file.message_type.add(name=name)
         for field, number, kind in fields:
-            label = kinds.LABEL_REPEATED if field == "value" else kinds.LABEL_OPTIONAL
+            repeated = field in REPEATED and kind in FIELDS and kind != "Setting"
+            label = kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL
             made = message.field.add(name=field, number=number, label=label)
             if kind in FIELDS:
                 made.type, made.type_name = kinds.TYPE_MESSAGE, f".read.{kind}"
@@ -79,9 +90,17 @@ def test_each_epoch_is_one_event_with_every_number_and_a_resume_adds_only_what_i
     assert training.here(run, "--epochs", "2") == 0
     (file,) = files(run)
     assert not (run / "wandb").exists()
-    first, *epochs = events(file)
+    first, settings, *epochs = events(file)
     assert (first.file_version, first.step) == ("brain.Event:2", 0)
     assert [event.step for event in epochs] == [1, 2]
+    (value,) = settings.summary.value
+    assert (value.tag, settings.step, value.tensor.dtype) == ("_hparams_/session_start_info", 0, 1)
+    assert value.metadata.plugin_data.plugin_name == "hparams"
+    start = value.metadata.plugin_data.content.session_start_info
+    found = {one.key: one.value.string_value or one.value.number_value for one in start.hparams}
+    config = json.loads((run / "config.json").read_text())
+    assert (found["model"], found["lr"]) == (config["model"], config["lr"])
+    assert start.start_time_secs == settings.wall_time
     history = json.loads((run / "summary.json").read_text())["history"]
     for event, record in zip(epochs, history, strict=True):
         numbers = {value.tag: value.simple_value for value in event.summary.value}

@@ -2,7 +2,8 @@
 
 They are written here, so that the trainer needs neither TensorBoard's packages nor a process for them. A file is a
 sequence of records (tensorflow/core/lib/io/record_writer.cc), each a protocol buffer Event
-(tensorflow/core/util/event.proto), of which three fields are used.
+(tensorflow/core/util/event.proto), of which three fields are used. The settings of the run are in one of them as the
+HPARAMS tab reads them (tensorboard/plugins/hparams/plugin_data.proto), beside which it lists the last numbers.
 """
 
 import json
@@ -13,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from trainer.run_files import SUMMARY
+from trainer.run_files import CONFIG, SUMMARY
 from trainer.tracking.epoch import chart_numbers
 
 FOLDER = "tensorboard"
 """Folder in the run directory; TensorBoard takes every file with `tfevents` in its name."""
 LARGEST = 1 << 28
 """Bytes of an event file that may be read; an epoch takes some 500."""
+SETTINGS_TAG = b"_hparams_/session_start_info"
 _FIRST = b"\x1a\x0dbrain.Event:2"  # file_version
 _POLYNOMIAL = 0x82F63B78
 
@@ -29,7 +31,7 @@ class EventFile:
 
     def __init__(self, run_dir: Path) -> None:
         """Begins a file of this process. Raises OSError."""
-        self._summary = run_dir / SUMMARY
+        self._summary, self._config = run_dir / SUMMARY, run_dir / CONFIG
         folder = run_dir / FOLDER
         folder.mkdir(exist_ok=True)
         earlier = list(folder.glob("*tfevents*"))
@@ -44,6 +46,9 @@ class EventFile:
     def catch_up(self) -> None:
         """Writes the epochs of summary.json that are new. Raises OSError."""
         for record in json.loads(self._summary.read_text())["history"]:
+            if not self._done:
+                settings, begun = json.loads(self._config.read_text()), datetime.now().timestamp()
+                self._write(_event(begun, 0, _settings(settings, begun)))
             if record["epoch"] > self._done:
                 self._done = record["epoch"]
                 ended = datetime.fromisoformat(record["time"]).timestamp()
@@ -88,6 +93,27 @@ def _scalars(numbers: Mapping[str, float]) -> bytes:
     """Returns the field `summary` of an Event, which has a value (1) with tag (1) and simple_value (2) for each."""
     values = (_field(1, _field(1, name.encode()) + struct.pack("<Bf", 0x15, value)) for name, value in numbers.items())
     return _field(5, b"".join(values))
+
+
+def _settings(settings: Mapping[str, object], begun: float) -> bytes:
+    """Returns the field `summary` of an Event with the hyperparameters of a run: those that are one value each.
+
+    Its only value has a tag (1), a scalar tensor of a float (8), which the reader wants, and metadata (9): the plugin's
+    name and content, a SessionStartInfo with a map of name to google.protobuf.Value and the time of its start.
+    """
+    values = {name: _value(value) for name, value in settings.items() if isinstance(value, bool | int | float | str)}
+    entries = (_field(1, _field(1, name.encode()) + _field(2, value)) for name, value in values.items())
+    info = b"".join(entries) + struct.pack("<Bd", 0x29, begun)
+    metadata = _field(1, _field(1, b"hparams") + _field(2, _field(3, info)))
+    tensor = b"\x08\x01" + _field(2, b"") + struct.pack("<BBf", 0x2A, 4, 0.0)
+    return _field(5, _field(1, _field(1, SETTINGS_TAG) + _field(8, tensor) + _field(9, metadata)))
+
+
+def _value(value: bool | int | float | str) -> bytes:
+    """Returns a google.protobuf.Value: number_value = 2, string_value = 3 or bool_value = 4."""
+    if isinstance(value, bool):
+        return bytes([0x20, value])
+    return struct.pack("<Bd", 0x11, value) if isinstance(value, int | float) else _field(3, value.encode())
 
 
 def _field(number: int, content: bytes) -> bytes:
