@@ -35,6 +35,14 @@ def meant(word: str, names: Iterable[str]) -> list[str]:
     return [word] if word in names else [name for name in names if name.endswith(f"-{word}")]
 
 
+def in_words(state: str) -> str:
+    """Returns a state as a word of a sentence or a legend, such as `stopped early`."""
+    return _IN_WORDS.get(state, state.lower())
+
+
+_IN_WORDS = {"Created": "waiting", "MetricsUnavailable": "without a metric", "EarlyStopped": "stopped early"}
+
+
 class Direction(Enum):
     """Which values of the objective are better."""
 

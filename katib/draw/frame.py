@@ -3,15 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from katib.draw.drawing import Attribute, Drawing, element
-from katib.draw.labels import ROW, TEXT, Entry, legend, width_of
+from katib.draw.labels import ROW, TEXT, Entry, fitted, legend, width_of
 from katib.draw.marks import Point, line, text
 from katib.draw.scale import Scale, Value
 
 GAP = 8.0
 """Between an axis and its labels, in pixels."""
 EDGE = 2.0
+TITLE = 0.92
+"""Of the room that the letters of a title take, which are a little larger than those of labels."""
+LABELS = 0.4
+"""Of the width that the labels of the vertical axis take at most: beyond it they are shortened."""
 TICK_DISTANCE = 64.0
 """The least distance of two labels of the horizontal axis."""
 
@@ -38,7 +43,8 @@ class Frame:
     @cached_property
     def left(self) -> float:
         """The left side of the rectangle: beyond it the vertical axis has its labels."""
-        return EDGE + GAP + max((width_of(words) for _, words in self.y.ticks()), default=0.0)
+        longest = max((width_of(words) for _, words in self.y.ticks()), default=0.0)
+        return EDGE + GAP + min(longest, LABELS * self.width)
 
     @cached_property
     def top(self) -> float:
@@ -88,20 +94,25 @@ class Frame:
         for share, words in self.y.ticks():
             y = self.floor - share * (self.floor - self.top)
             parts.append(line([(self.left, y), (self.end, y)], "grid"))
-            parts.append(text(self.left - GAP, y + 4, words, "tick", "end"))
+            parts.append(fitted(self.left - GAP, y + 4, words, TITLE * (self.left - GAP), "tick", "end"))
         below = self.floor + self.bottom
-        for share, words in self.x.ticks(min(most, 11)):
+        ticks = self.x.ticks(min(most, 11))
+        apart = min((abs(after - one) for (one, _), (after, _) in pairwise(ticks)), default=1.0)
+        room = apart * (self.end - self.left) - GAP
+        for share, words in ticks:
             x = self.left + share * (self.end - self.left)
             if self.x_lines:
                 parts.append(line([(x, self.top), (x, self.floor)], "grid"))
             parts.append(line([(x, below), (x, below + 4)], "axis"))
-            half = width_of(words) / 2
-            parts.append(text(min(max(x, half), self.width - half), below + TEXT + 6, words, "tick", "middle"))
+            half = min(width_of(words), room) / 2
+            x = min(max(x, half), self.width - half)
+            parts.append(fitted(x, below + TEXT + 6, words, room, "tick", "middle"))
         parts.append(line([(self.left, below), (self.end, below)], "axis"))
         if self.x_title:
-            parts.append(text((self.left + self.end) / 2, self.height - 4, self.x_title, "title", "middle"))
+            middle, wide = (self.left + self.end) / 2, TITLE * (self.end - self.left)
+            parts.append(fitted(middle, self.height - 4, self.x_title, wide, "title", "middle"))
         if self.y_title:
-            parts.append(text(EDGE, self.top - 7 - self._lift, self.y_title, "title"))
+            parts.append(fitted(EDGE, self.top - 7 - self._lift, self.y_title, TITLE * self.width, "title"))
         return "".join(parts)
 
     def rule(self, value: Value, words: str) -> str:

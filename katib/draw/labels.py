@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from katib.draw.drawing import group
-from katib.draw.marks import Shape, dot, line, rect, text
+from katib.draw.marks import Anchor, Shape, dot, line, rect, text
 
 TEXT, ROW = 12.0, 18.0
 """The height of letters and of a line of text, in pixels."""
@@ -44,6 +44,18 @@ def cut(words: str, width: float) -> str:
     """Returns words that fit into so many pixels: their end, which tells two trials apart."""
     most = max(2, int(width / (WIDE * TEXT)))
     return words if len(words) <= most else f"…{words[1 - most :]}"
+
+
+def shortened(words: str, width: float) -> str:
+    """Returns words that fit into so many pixels: their beginning and end, since either may tell two names apart."""
+    most = max(3, int(width / (WIDE * TEXT)))
+    return words if len(words) <= most else f"{words[: most // 2]}…{words[most // 2 + 1 - most :]}"
+
+
+def fitted(x: float, y: float, words: str, width: float, kind: str, anchor: Anchor = "start") -> str:
+    """Returns a text of at most so many pixels; a pointer over one that was shortened is told all of it."""
+    shown = shortened(words, width)
+    return text(x, y, shown, kind, anchor, **({} if shown == words else {"data-tip": words}))
 
 
 def legend(entries: Sequence[Entry], width: float) -> tuple[str, float]:
@@ -100,9 +112,10 @@ def written(labels: Sequence[Label]) -> str:
 
 
 def broken(words: str, letters: int = 12) -> list[str]:
-    """Returns a long name in lines of about so many letters, broken behind blanks and underscores."""
+    """Returns a long name in lines of at most so many letters, broken behind blanks and underscores where it can be."""
     lines = [""]
-    for part in words.replace("_", "_\n").replace(" ", " \n").split("\n"):
+    wholes = words.replace("_", "_\n").replace(" ", " \n").split("\n")
+    for part in (whole[at : at + letters] for whole in wholes for at in range(0, len(whole) or 1, letters)):
         if lines[-1] and len(lines[-1]) + len(part) > letters:
             lines.append("")
         lines[-1] += part

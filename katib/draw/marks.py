@@ -12,7 +12,8 @@ from katib.draw.drawing import Attribute, element, escaped, group, number
 Point = tuple[float, float]
 Shape = Literal["circle", "cross", "plus", "triangle", "star", "diamond"]
 Anchor = Literal["start", "middle", "end"]
-RADIUS = 4.0
+RADIUS, CAP = 4.0, 2.5
+"""Of a dot, and half of the bar at the end of a whisker, in pixels."""
 STAR = "M0-8L1.9-2.6 7.6-2.5 3.1 1 4.7 6.5 0 3.2-4.7 6.5-3.1 1-7.6-2.5-1.9-2.6Z"
 
 
@@ -68,10 +69,20 @@ def dot(
     return element("path", attributes | {"transform": f"translate({number(x)} {number(y)})", "d": outline})
 
 
-def whisker(x: float, low: float, high: float, kind: str = "", trial: str = "", *, cap: float = 2.5) -> str:
-    """Returns a vertical line from `low` to `high` with a short bar at each end."""
-    x0, x1 = _short(x - cap), _short(x + cap)
-    data = f"M{x0} {_short(low)}H{x1}M{_short(x)} {_short(low)}V{_short(high)}M{x0} {_short(high)}H{x1}"
+def whisker(
+    x: float,
+    low: float,
+    high: float,
+    kind: str = "",
+    trial: str = "",
+    *,
+    cap: float = CAP,
+    ends: Sequence[float] | None = None,
+) -> str:
+    """Returns a vertical line from `low` to `high` with a short bar at both, or at those that `ends` names."""
+    barred = (low, high) if ends is None else ends
+    bars = "".join(f"M{_short(x - cap)} {_short(end)}H{_short(x + cap)}" for end in barred)
+    data = f"M{_short(x)} {_short(low)}V{_short(high)}{bars}"
     return element("path", _marked(f"whisker {kind}", trial) | {"d": data})
 
 

@@ -16,7 +16,7 @@ from katib.table.patience import used
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, with_unit
-from katib.trial import ENDED, Direction
+from katib.trial import ENDED, Direction, in_words
 
 MOST_CURVES, MOST_POINTS = 200, 120
 STEEP = 5
@@ -64,7 +64,7 @@ def _drawing(
     best = table.best if table.best and table.best.curve else None
     others = by_state([row for row in kept if row is not best])
     entries = [Entry("best trial", "best thick", "line")] if best else []
-    entries += [Entry(state, f"s-{state}", "line") for state in reversed(others) if state != "EarlyStopped"]
+    entries += [Entry(in_words(state), f"s-{state}", "line") for state in reversed(others) if state != "EarlyStopped"]
     entries += [Entry("stopped early", "s-EarlyStopped", "cross")] if "EarlyStopped" in others else []
     entries += [Entry("paused, went on", "s-EarlyStopped", hollow=True)] if any(row.pauses for row in kept) else []
     entries += [Entry("median of the best so far", "baseline dotted", "line")] if middle else []

@@ -8,7 +8,7 @@ import hashlib
 from datetime import UTC, datetime
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from katib.manifest.render import TEMPLATES
 
@@ -35,6 +35,9 @@ def page_template(name: str) -> jinja2.Template:
     )
     # A section and a drawing have escaped their own texts.
     environment.filters["drawn"] = lambda made: Markup(str(made))  # noqa: S704
+    # A long heading can be broken behind its underscores, so that its column is as wide as its values.
+    # Screen readers would read a blank there: the heading has its name as a label too.
+    environment.filters["breakable"] = lambda words: escape(words).replace("_", Markup("_<wbr>"))
     return environment.get_template(name)
 
 

@@ -59,7 +59,7 @@ def _drawing(
     frame = Frame(
         width,
         height,
-        Linear(0, max(numbers.values()) + 0.7, whole=True),
+        Linear(0.3, max(numbers.values()) + 0.7, whole=True),
         Linear(*seen.range(*baseline_mean(table))),
         "trial (by start time)",
         table.identity.measure.title,

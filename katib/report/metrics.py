@@ -18,6 +18,19 @@ LOSS = "train_loss"
 """Our trainer's loss is the negative SI-SNR of what it trains on."""
 
 
+MEANINGS = {
+    LOSS: "The negative SI-SNR in dB of the mixtures trained on.",
+    "lr": "The learning rate.",
+    "grad_norm": "The norm of the gradient before clipping, mean over the steps.",
+    "seconds": "The seconds that an epoch took, with its validation.",
+    "mixtures": "The mixtures trained on in an epoch.",
+    "waited": "The seconds of an epoch in which training waited for data.",
+    "nonfinite_batches": "The batches of an epoch that were skipped: their loss or gradient was not finite.",
+    "steps": "The steps of the optimizer in an epoch.",
+}
+"""What our trainer's metrics are."""
+
+
 def metric_figures(table: TrialTable) -> list[Figure]:
     """Returns a figure for each metric but the objective, the best trial thick."""
     names = dict.fromkeys(name for row in table.rows for name in row.metrics if name != row.objective)
@@ -71,8 +84,12 @@ def _finding(name: str, table: TrialTable, beside: TrialRow | None) -> str:
         return f"{name} by epoch."
     at, last = best.at_best(name), points[-1].value
     at = last if at is None else at
-    words = f"{at:.4g} at the best epoch of the best trial, {last:.4g} at its last."
+    words = f"The best trial: {at:.4g} at its best epoch, {last:.4g} at its last."
     if beside is not None:
         gap = -at - (beside.value or 0.0)
-        words += f" There it separates what it trains on {abs(gap):.2f} dB {'better' if gap > 0 else 'worse'}."
-    return words
+        words += (
+            f" At its best epoch it separates the mixtures trained on {abs(gap):.2f} dB"
+            f" {'better' if gap > 0 else 'worse'} than those of the validation."
+        )
+    meaning = MEANINGS.get(name, "") if table.identity.metric == METRIC else ""
+    return f"{meaning} {words}".lstrip()

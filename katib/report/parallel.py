@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from katib.conclude.belief import Belief
 from katib.draw.drawing import Drawing, group, number
-from katib.draw.labels import ROW, Entry, broken, legend
+from katib.draw.labels import ROW, Entry, broken, fitted, legend
 from katib.draw.marks import Anchor, line, rect, text
 from katib.draw.scale import Linear, Scale
 from katib.report.axes import Line, axes
@@ -15,8 +15,12 @@ from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import settings_text, short
 
 MOST_LINES, SHADES = 300, 8
+LETTER = 8.6
+"""Pixels of a bold letter, generously."""
 SIDE = 26.0
 """Pixels beside the outer axes."""
+APART = 0.06
+"""Of an axis, between two of its labels at least."""
 KEY, TITLE = "parallel", "Parallel coordinates"
 
 Places = list[float | None]
@@ -76,9 +80,10 @@ def _drawing(
     entries = [Entry("best trial", "best", "line"), Entry("better", "v7", "line"), Entry("worse", "v0", "line")]
     entries += [Entry("no value", "s-Failed dotted", "line")] if without else []
     key, used = legend(entries, width)
-    names = [broken(name, max(6, int(width / len(scales) / 7))) for name, _ in scales]
-    top, floor = used + ROW * max(map(len, names)) + 4, height - 10
     step = (width - 2 * SIDE) / max(1, len(scales) - 1)
+    # The outer names begin and end at the edge, so that two neighbours share their step and a side.
+    names = [broken(name, max(6, int(min((step + SIDE) / 1.5, step - 8) / LETTER))) for name, _ in scales]
+    top, floor = used + ROW * max(map(len, names)) + 4, height - 10
     across = [SIDE + index * step for index in range(len(scales))]
 
     def drawn(row: TrialRow, kind: str) -> str:
@@ -91,11 +96,15 @@ def _drawing(
         marks.append(drawn(row, f"v{shade}{' thin dashed' if row.state == 'EarlyStopped' else ''}"))
     marks.append(drawn(shown[0], "best thick"))
     for x, (name, scale), words in zip(across, scales, names, strict=True):
-        marks.append(_axis(x, name, scale, words, top, floor, last=x is across[-1]))
+        # The labels of the last axis are at its other side, and need room too.
+        room = step - (52 if x is across[-2] else 12)
+        marks.append(_axis(x, name, scale, words, top, floor, room, last=x is across[-1]))
     return Drawing(width, height, TITLE, finding, tuple(marks), interactive=True)
 
 
-def _axis(x: float, name: str, scale: Scale, words: Sequence[str], top: float, floor: float, *, last: bool) -> str:
+def _axis(
+    x: float, name: str, scale: Scale, words: Sequence[str], top: float, floor: float, room: float, *, last: bool
+) -> str:
     """Returns an axis with its name above and its numbers at its side, to be brushed by pointer and by keys."""
     anchor: Anchor = "end" if last else "start" if x <= SIDE else "middle"
     at = {"end": x + SIDE - 2, "start": 2.0, "middle": x}[anchor]
@@ -103,11 +112,10 @@ def _axis(x: float, name: str, scale: Scale, words: Sequence[str], top: float, f
     heads = [
         text(at, bottom - 0.8 * ROW * (len(words) - 1 - index), one, "name", anchor) for index, one in enumerate(words)
     ]
+    side: Anchor = "end" if last else "start"
     ticks = [
-        text(
-            x - 4 if last else x + 4, floor - share * (floor - top) + 4, label, "tick halo", "end" if last else "start"
-        )
-        for share, label in scale.ticks(5)
+        fitted(x - 4 if last else x + 4, floor - share * (floor - top) + 4, label, room, "tick halo", side)
+        for share, label in _labels(scale, ends=not last)
     ]
     brush = group(
         "brush best",
@@ -131,6 +139,15 @@ def _axis(x: float, name: str, scale: Scale, words: Sequence[str], top: float, f
         },
     )
     return line([(x, top), (x, floor)], "axis") + "".join([*heads, *ticks]) + brush
+
+
+def _labels(scale: Scale, *, ends: bool) -> list[tuple[float, str]]:
+    """Returns the labels of an axis, those of its `ends` included where no other is near."""
+    found = scale.ticks(5)
+    if ends and isinstance(scale, Linear):
+        sides = [(0.0, short(repr(scale.low))), (1.0, short(repr(scale.high)))]
+        found += [side for side in sides if all(abs(side[0] - share) > APART for share, _ in found)]
+    return found
 
 
 def _near(rows: Sequence[TrialRow], lines: Sequence[Line]) -> str:

@@ -154,6 +154,7 @@ def trials_data(view: View) -> Markup:
         "run": None
         if again is None
         else {"text": again.text, "settings": again.settings, "name": NAME, "value": VALUE},
+        "total": len(view.table.rows),
         "ours": bool(Manifest(view.table.identity.spec).model or view.table.spec),
         "axes": [*(line.name for line in axes(view.table)), view.table.identity.measure.title],
         "trials": [_trial(row, view, heights[row.trial]) for row in view.table.rows[:MOST_ROWS]],

@@ -82,9 +82,9 @@ def _drawing(
         ]
     margin = 0.06 * (max(values) - min(values)) or 0.5
     entries = (
-        Entry("seed", "s-Succeeded"),
-        Entry("seed that the search has seen", "s-Succeeded", hollow=True),
-        Entry("mean and 95 % interval, all together", "s-Succeeded", "line"),
+        Entry("seed", lanes[0].kind),
+        Entry("seed that the search has seen", lanes[0].kind, hollow=True),
+        Entry("mean and 95 % interval, all together", lanes[0].kind, "line"),
     )
     frame = Frame(
         width,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from katib.conclude.belief import Belief, Slice
 from katib.draw.frame import Frame
-from katib.draw.marks import band, dot, line, whisker
+from katib.draw.marks import band, line
 from katib.draw.scale import Linear
 from katib.report.axes import MARGIN, Line, axes
 from katib.report.figure import HALF, Figure, Span, by_state, span
@@ -15,6 +15,10 @@ from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import short, with_unit
 
 MOST_POINTS, MOST_SLICES, HEIGHT = 600, 12, 300.0
+PIECE, BESIDE = 0.3, 14.0
+"""Half of what the model takes of the room of a value without neighbours, and the pixels to either side of it that its
+trials take, so that they do not cover each other."""
+GOLDEN = 0.618034
 FAR = 9999.0
 """Pixels beyond which nothing is drawn, so that no coordinate is endless."""
 
@@ -41,37 +45,48 @@ def _slice(axis: Line, table: TrialTable, belief: Belief) -> Figure:
     )
     marks = [baseline_rule(table, frame), *(_model(model, axis, frame, seen) if model else [])]
     for rows in by_state(kept[1:]).values():
-        marks += [_mark(row, axis, frame, seen, belief) for row in rows]
+        marks += [_mark(row, axis, frame, seen, belief, beside=_beside(axis, place)) for place, row in enumerate(rows)]
     marks += [_mark(row, axis, frame, seen, belief, best=True) for row in kept[:1]]
     left_out = f"{MOST_POINTS} of {len(valued)} trials are drawn." if len(valued) > MOST_POINTS else ""
     return Figure(f"slice-{axis.name}", axis.name, finding, (frame.drawing(axis.name, finding, marks),), left_out)
 
 
-def _mark(row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *, best: bool = False) -> str:
+def _mark(
+    row: TrialRow, axis: Line, frame: Frame, seen: Span, belief: Belief, *, best: bool = False, beside: float = 0.0
+) -> str:
     if axis.place(row.assignments[axis.name]) is None:
         return ""
-    return trial_mark(row, frame.across(row.assignments[axis.name]), frame, seen, belief, best=best)
+    return trial_mark(row, frame.across(row.assignments[axis.name]) + beside, frame, seen, belief, best=best)
+
+
+def _beside(axis: Line, place: int) -> float:
+    """Returns the pixels by which a trial lies beside its listed value: always others, and evenly spread."""
+    return BESIDE * (2 * (GOLDEN * (place + 1) % 1) - 1) if axis.listed else 0.0
 
 
 def _model(model: Slice, axis: Line, frame: Frame, seen: Span) -> list[str]:
-    """Returns the model's mean with a band of one deviation; a whisker at each value that has no neighbours."""
+    """Returns the model's mean with a band of one deviation; a piece of both at each value that has no neighbours."""
 
     def up(value: float) -> float:
         # A line that left the axis and was held at its edge would look level there: it is cut off instead.
-        return min(max(frame.up(value), -FAR), FAR) if model.ordered else frame.up(seen.held(value))
+        return min(max(frame.up(value), -FAR), FAR)
 
     points = [
         (frame.across(one.text), up(one.mean - one.sd), up(one.mean + one.sd), up(one.mean))
         for one in model.estimates
         if axis.place(one.text) is not None
     ]
-    if not model.ordered:
-        each = [
-            (whisker(x, low, high, "model", cap=9), dot(x, mean, "model", radius=3)) for x, low, high, mean in points
-        ]
-        return [mark for pair in each for mark in pair]
-    area = band([(x, low, high) for x, low, high, _ in points], "model")
-    return [frame.inside([area, line([(x, mean) for x, _, _, mean in points], "model")])] if points else []
+    half = PIECE * (frame.end - frame.left) / max(1, len(points))
+    pieces = (
+        [points]
+        if model.ordered
+        else [[(x - half, low, high, mean), (x + half, low, high, mean)] for x, low, high, mean in points]
+    )
+    marks = []
+    for piece in filter(None, pieces):
+        marks.append(band([(x, low, high) for x, low, high, _ in piece], "model"))
+        marks.append(line([(x, mean) for x, _, _, mean in piece], "model"))
+    return [frame.inside(marks)] if marks else []
 
 
 def _finding(axis: Line, valued: Sequence[TrialRow], table: TrialTable, model: Slice | None) -> str:

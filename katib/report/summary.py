@@ -12,9 +12,9 @@ from katib.program import as_typed
 from katib.report.cost import cost, hours
 from katib.report.log import at_bounds
 from katib.table.trial_table import TrialTable
-from katib.text import count, difference, settings_text, signed, with_unit
+from katib.text import count, counted, difference, settings_text, signed, with_unit
 from katib.trainer_flags import flag_of
-from katib.trial import Direction
+from katib.trial import Direction, in_words
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def facts(table: TrialTable, conclusion: Conclusion) -> list[Fact]:
         found.append(compared)
     budget = planned_trials(table)
     total = f"{len(table.rows)} of {budget}" if budget and budget != len(table.rows) else str(len(table.rows))
-    found.append(Fact("trials", total, table.counted))
+    found.append(Fact("trials", total, _counted(table)))
     spent = cost(table)
     share = f"{100 * spent.used / spent.planned:.0f} % of {hours(spent.planned)} planned" if spent.planned else ""
     found.append(Fact(f"{table.device} time", hours(spent.used), share))
@@ -163,15 +163,15 @@ def _compared(table: TrialTable, conclusion: Conclusion) -> Fact | None:
         return None
     mean = fmean(baseline.seeds.values())
     return Fact(
-        "best single run against the baseline",
+        "best single run",
         difference(table.best.value - mean, metric),
-        f"baseline {with_unit(mean, metric)}, {count(len(baseline.seeds), 'seed')}; not confirmed",
+        f"against the baseline, {with_unit(mean, metric)} over {count(len(baseline.seeds), 'seed')}; not confirmed",
     )
 
 
 _AGAINST = {
-    "better": "better than the baseline by",
-    "no better": "not shown to be better than the baseline",
+    "better": "better than the baseline",
+    "no better": "not shown to be better",
     "worse": "worse than the baseline",
 }
 
@@ -182,4 +182,9 @@ def _saved(table: TrialTable) -> str:
 
 
 def _states(table: TrialTable) -> str:
-    return f"{table.counted}." if table.rows else "There is no trial yet."
+    return f"{_counted(table)}." if table.rows else "There is no trial yet."
+
+
+def _counted(table: TrialTable) -> str:
+    """Returns `17 succeeded, 3 stopped early`."""
+    return counted(in_words(row.shown_state) for row in table.rows)

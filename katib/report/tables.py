@@ -9,11 +9,12 @@ from katib.measure import Measure
 from katib.program import as_typed
 from katib.report.cost import hours, saved
 from katib.table.trial_table import TrialRow, TrialTable
-from katib.text import count, difference, duration, estimate, number, short, with_unit
+from katib.text import count, difference, digits, duration, estimate, number, short, with_unit
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 
 MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
+ALIKE = 1000.0
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -81,7 +82,8 @@ def _columns(table: TrialTable, metric: Measure) -> Iterator[tuple[Column, list[
     rows = table.rows
     yield Column("trial"), [(row.trial, "") for row in rows]
     yield Column("state"), [(row.shown_state, "") for row in rows]
-    yield Column(str(metric), number=True), [(_value(row, metric), _raw(row.value)) for row in rows]
+    values = [row.value for row in rows]
+    yield Column(str(metric), number=True), list(zip(_aligned(values, metric), map(_raw, values), strict=True))
     for name in table.settings:
         texts = [row.assignments.get(name, "") for row in rows]
         yield Column(name, number=True), [(short(text), text) for text in texts]
@@ -113,7 +115,7 @@ def promising(table: TrialTable) -> Grid | None:
         Column("trial"),
         Column(f"expected {metric}", number=True),
         Column("observed", number=True),
-        Column("by observed value", number=True),
+        Column("rank", number=True),
         *(Column(name, number=True) for name in names),
     )
     rows = tuple(
@@ -122,7 +124,7 @@ def promising(table: TrialTable) -> Grid | None:
                 one.trials[0],
                 estimate(one.mean, one.sd, metric),
                 with_unit(one.observed, metric),
-                f"place {one.rank}",
+                str(one.rank),
                 *(short(one.configuration.get(name, "")) for name in names),
             ),
             trial=one.trials[0],
@@ -211,8 +213,14 @@ def stop_decisions(table: TrialTable) -> Grid | None:
     return Grid(label, columns, rows)
 
 
-def _value(row: TrialRow, metric: Measure) -> str:
-    return "" if row.value is None else with_unit(row.value, metric)
+def _aligned(values: Sequence[float | None], metric: Measure) -> list[str]:
+    """Returns the values with their unit, and as many decimals as the longest has, unless their sizes are far apart."""
+    bare = [digits(value, metric) for value in values if value is not None]
+    sizes = [abs(value) for value in values if value]
+    if not sizes or max(sizes) > ALIKE * min(sizes) or any("e" in text for text in bare):
+        return ["" if value is None else with_unit(value, metric) for value in values]
+    places = max(len(text.partition(".")[2]) for text in bare)
+    return ["" if value is None else f"{value:.{places}f} {metric.unit}".rstrip() for value in values]
 
 
 def _gain(row: TrialRow, metric: Measure) -> str:

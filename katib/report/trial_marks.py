@@ -13,7 +13,7 @@ from katib.report.figure import Span, by_state
 from katib.table.ends import End
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import with_unit
-from katib.trial import Direction, State
+from katib.trial import Direction, State, in_words
 
 SHAPES: Mapping[State, Shape] = {
     "Succeeded": "circle",
@@ -42,10 +42,11 @@ def trial_mark(row: TrialRow, x: float, frame: Frame, seen: Span, belief: Belief
 def _expected(row: TrialRow, end: End, x: float, frame: Frame, seen: Span) -> str:
     if not seen.holds(end.value):
         return _at_edge(row, x, end.value < seen.low, frame)
-    low, high = frame.up(seen.held(end.value - end.sd)), frame.up(seen.held(end.value + end.sd))
-    return marked(
-        f"s-{row.state}", row.trial, whisker(x, low, high), dot(x, frame.up(end.value), hollow=True, radius=3.5)
-    )
+    # What goes on beyond the axis has no bar at its end.
+    low, high = end.value - end.sd, end.value + end.sd
+    ends = [frame.up(one) for one in (low, high) if seen.holds(one)]
+    line = whisker(x, min(frame.up(low), frame.floor), max(frame.up(high), frame.top), ends=ends)
+    return marked(f"s-{row.state}", row.trial, line, dot(x, frame.up(end.value), hollow=True, radius=3.5))
 
 
 def _at_edge(row: TrialRow, x: float, below: bool, frame: Frame) -> str:
@@ -58,9 +59,9 @@ def entries(rows: Sequence[TrialRow], belief: Belief) -> tuple[Entry, ...]:
     for state, members in reversed(by_state(rows).items()):
         expected = [row for row in members if row.trial in belief.ends]
         if len(expected) < len(members):
-            found.append(Entry(state, f"s-{state}", SHAPES[state]))
+            found.append(Entry(in_words(state), f"s-{state}", SHAPES[state]))
         if expected:
-            found.append(Entry("stopped: its expected end ± sd", f"s-{state}", hollow=True))
+            found.append(Entry("stopped early: its expected end ± sd", f"s-{state}", hollow=True))
     return tuple(found)
 
 

@@ -26,9 +26,14 @@
     }
   });
   const sortable = (table) => {
+    // Rows that can be focused and selected are those of a grid.
+    table.setAttribute("role", "grid");
+    table.setAttribute("aria-multiselectable", "true");
+    table.setAttribute("aria-label", "All trials");
     for (const heading of all("thead th", table)) {
       if (heading.querySelector("button")) continue;
-      const button = make("button", { type: "button", title: "sort" }, heading.textContent);
+      const button = make("button", { type: "button", title: "sort" }, ...heading.childNodes);
+      button.setAttribute("aria-label", heading.getAttribute("aria-label") ?? heading.textContent);
       heading.replaceChildren(button);
     }
     const [name, down] = sorted.get(table.id) ?? [];
@@ -207,7 +212,8 @@
       row.setAttribute("aria-selected", compared.includes(row.dataset.trial));
     }
     const every = all("#trials tbody tr[data-trial]").length;
-    if (output) output.textContent = listed.length < every ? `${listed.length} of ${every} trials` : `${every} trials`;
+    const total = sepsweep.data().total ?? every, of = total > every ? `the best ${every} of ${total} trials` : `${every} trials`;
+    if (output) output.textContent = listed.length < every ? `${listed.length} of ${of}` : of;
     compare();
   });
   document.documentElement.classList.add("linked");

@@ -10,7 +10,7 @@ from katib.report.cost import cost, hours
 from katib.report.summary import Fact
 from katib.table.trial_table import TrialTable
 from katib.text import SECONDS_AN_HOUR, count, difference, roughly, with_unit
-from katib.trial import ENDED, WITHOUT_RESULT
+from katib.trial import ENDED, WITHOUT_RESULT, in_words
 from katib.watch.view import View
 
 SHORT_SEARCH = 36.0
@@ -41,9 +41,8 @@ def when(moment: float, now: float) -> str:
 
 def _trials(table: TrialTable) -> Fact:
     states = Counter(row.shown_state for row in table.rows)
-    names = {"Created": "waiting", "MetricsUnavailable": "without a metric", "EarlyStopped": "stopped early"}
     order = ("Running", "Created", "Interrupted", "Paused", "Succeeded", "EarlyStopped", *WITHOUT_RESULT)
-    told = [f"{states[state]} {names.get(state, state.lower())}" for state in order if states[state]]
+    told = [f"{states[state]} {in_words(state)}" for state in order if states[state]]
     return Fact("trials ended", headline(table), ", ".join(told) or "no trial yet")
 
 

@@ -76,3 +76,39 @@ def searched(trials: int, epochs: int = 50, seed: int = 0) -> TrialTable:
         made = row(number, values, state=state, **more)
         rows.append(replace(made, assignments={name: repr(float(value)) for name, value in settings.items()}))
     return table(*rows, epochs=epochs)
+
+
+def foreign(trials: int = 24, suffix: str = "", name: str = "own-search") -> TrialTable:
+    """Returns a search of somebody else's trainer, whose loss is minimised over numbers and listed values.
+
+    `suffix` makes the names of its parameters longer, and that of its metric too.
+    """
+    draw, metric, rows = np.random.default_rng(5), f"val_loss{suffix}", []
+    optimizers = ("adam", "sgd", "lion", "adamw-with-decoupled-weight-decay-and-warmup" if suffix else "adamw")
+    for number in range(trials):
+        kind, rate = int(draw.integers(4)), float(10 ** draw.uniform(-4, -2))
+        end = 0.2 + (0.05, 0.2, 0.1, 0.0)[kind] + 0.1 * abs(np.log10(rate) + 3) + 0.01 * draw.standard_normal()
+        values, state, reason = end + 2 * np.exp(-0.6 * np.arange(1, 13)), "Succeeded", ""
+        if number % 9 == 4:
+            values, state, reason = values[:2], "Failed", f"ValueError: the batch does not fit{suffix}"
+        elif number > 5 and end > 0.45:
+            values, state, reason = values[:4], "EarlyStopped", "best of epoch 4, 0.61, is above the median, 0.5"
+        points = tuple(Point(step, float(value), START + 60 * step) for step, value in enumerate(values, 1))
+        settings = {"lr": repr(rate), "batch_size": str(int(2 ** draw.integers(3, 8))), "optimizer": optimizers[kind]}
+        made = row(number, values, state=state, reason=reason, trial=f"{name}-{number:08x}", objective=metric)
+        made = replace(made, value=min(point.value for point in points), best_epoch=len(points))
+        rows.append(replace(made, assignments={f"{key}{suffix}": text for key, text in settings.items()}))
+        rows[-1] = replace(rows[-1], metrics={metric: points})
+    space: dict[str, Any] = {
+        "lr": ("double", {"min": "0.0001", "max": "0.01", "distribution": "logUniform"}),
+        "batch_size": ("int", {"min": "8", "max": "128"}),
+        "optimizer": ("categorical", {"list": list(optimizers)}),
+    }
+    parameters = [
+        {"name": f"{key}{suffix}", "parameterType": kind, "feasibleSpace": range_}
+        for key, (kind, range_) in space.items()
+    ]
+    objective = {"type": "minimize", "objectiveMetricName": metric}
+    found = Identity(name, metric, False, "min", {"objective": objective, "parameters": parameters})
+    rows.sort(key=lambda one: (one.value is None, one.value or 0.0))
+    return TrialTable(found, tuple(rows), spec=None, model="", gpus=1, budget=None)
