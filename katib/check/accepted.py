@@ -48,6 +48,7 @@ POD_WORDS: Words = {
     "securityContext.appArmorProfile.type": PROFILES,
     "securityContext.fsGroupChangePolicy": ("OnRootMismatch", "Always"),
     "securityContext.supplementalGroupsPolicy": ("Merge", "Strict"),
+    "securityContext.seLinuxChangePolicy": ("Recursive", "MountOption"),
     "preemptionPolicy": ("Never", "PreemptLowerPriority"),
     "os.name": ("linux",),
     "topologySpreadConstraints[].whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway"),
@@ -117,18 +118,26 @@ PATTERNS = {
     ),
     "the value of a label": re.compile(r"(?=.{0,63}$)([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?"),
     "a key of letters, digits, '-', '_' and '.'": re.compile(r"(?!\.\.)(?!\.$)[-._a-zA-Z0-9]{1,253}"),
+    "the name of a header: letters, digits and '-'": re.compile(r"[-A-Za-z0-9]+"),
+    "a domain to search, such as svc.example.com": re.compile(
+        r"(?=.{1,254}$)(\.|_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*\.?)"
+    ),
     "the name of a sysctl": re.compile(r"[a-z0-9]([-_a-z0-9]*[a-z0-9])?([./][a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"),
 }
-SUBDOMAIN, LABEL, PORT_NAME, QUALIFIED, LABEL_VALUE, DATA_KEY, SYSCTL = PATTERNS
+SUBDOMAIN, LABEL, PORT_NAME, QUALIFIED, LABEL_VALUE, DATA_KEY, HEADER, SEARCHED, SYSCTL = PATTERNS
 ADDRESS = "an IP address"
 
 POD_NAMES: Names = {
-    **dict.fromkeys(("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"), SUBDOMAIN),
+    **dict.fromkeys(("serviceAccountName", "serviceAccount", "nodeName"), SUBDOMAIN),
+    **dict.fromkeys(("priorityClassName", "runtimeClassName"), SUBDOMAIN),
+    **{f"resourceClaims[].{key}": SUBDOMAIN for key in ("resourceClaimName", "resourceClaimTemplateName")},
+    f"{CLAIM}storageClassName": SUBDOMAIN,
     "hostname": LABEL,
     "subdomain": LABEL,
     "hostAliases[].ip": ADDRESS,
     "hostAliases[].hostnames[]": SUBDOMAIN,
     "dnsConfig.nameservers[]": ADDRESS,
+    "dnsConfig.searches[]": SEARCHED,
     "securityContext.sysctls[].name": SYSCTL,
     "readinessGates[].conditionType": QUALIFIED,
     "schedulingGates[].name": QUALIFIED,
@@ -136,10 +145,12 @@ POD_NAMES: Names = {
     "tolerations[].value": LABEL_VALUE,
     "resourceClaims[].name": LABEL,
     **{f"{term}.topologyKey": QUALIFIED for term in POD_TERMS},
+    **{f"{term}.namespaces[]": LABEL for term in POD_TERMS},
 }
 CONTAINER_NAMES: Names = {
     "ports[].name": PORT_NAME,
     **{f"{handled}.{kind}.port": PORT_NAME for handled in HANDLED for kind in ("httpGet", "tcpSocket")},
+    **{f"{handled}.httpGet.httpHeaders[].name": HEADER for handled in HANDLED},
     **{f"envFrom[].{kind}.name": SUBDOMAIN for kind in ("configMapRef", "secretRef")},
     **{f"env[].valueFrom.{kind}.name": SUBDOMAIN for kind in ("configMapKeyRef", "secretKeyRef")},
     **{f"env[].valueFrom.{kind}.key": DATA_KEY for kind in ("configMapKeyRef", "secretKeyRef")},
@@ -154,6 +165,7 @@ POD_NEEDS = (
     "topologySpreadConstraints[].topologyKey",
     *(f"{term}.topologyKey" for term in POD_TERMS),
     "dnsConfig.options[].name",
+    "dnsConfig.searches[]",
     f"{VOLUME}name",
     f"{VOLUME}persistentVolumeClaim.claimName",
     f"{VOLUME}configMap.name",
@@ -162,6 +174,11 @@ POD_NEEDS = (
     f"{VOLUME}nfs.path",
     f"{VOLUME}hostPath.path",
     f"{VOLUME}csi.driver",
+    f"{VOLUME}csi.nodePublishSecretRef.name",
+    f"{VOLUME}awsElasticBlockStore.volumeID",
+    f"{VOLUME}gcePersistentDisk.pdName",
+    f"{VOLUME}downwardAPI.items[].resourceFieldRef.containerName",
+    f"{PROJECTED}downwardAPI.items[].resourceFieldRef.containerName",
     f"{VOLUME}ephemeral.volumeClaimTemplate",
     f"{CLAIM}accessModes",
     f"{CLAIM}resources",
@@ -182,6 +199,7 @@ CONTAINER_NEEDS = (
     "volumeMounts[].name",
     "volumeMounts[].mountPath",
     *(f"{handled}.exec.command" for handled in HANDLED),
+    *(f"{handled}.httpGet.httpHeaders[].name" for handled in HANDLED),
 )
 JOB_NEEDS = ("podFailurePolicy.rules[].onExitCodes.values",)
 Table = tuple[Words, Limits, Names, tuple[str, ...]]

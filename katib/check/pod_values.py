@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from katib.check.accepted import (
     CONTAINER,
-    DATA_KEY,
     HANDLED,
     JOB,
     LABEL_VALUE,
@@ -24,11 +23,10 @@ from katib.check.accepted import (
 from katib.check.finding import Defect
 from katib.check.node import Node
 from katib.check.refused import labels
+from katib.check.volume_values import amount, below, field, mount, repeated, volumes
 from katib.errors import nearest
-from katib.quantity import value_of
 
 HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
-SOURCES = ("configMap", "secret", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
 VARIABLE = re.compile(r"[\x20-\x3c\x3e-\x7e]+")
 """Printable ASCII without an equals sign."""
 FIELDS = (
@@ -36,10 +34,10 @@ FIELDS = (
     *(f"status.{key}" for key in ("hostIP", "hostIPs", "podIP", "podIPs")),
     *(f"spec.{key}" for key in ("nodeName", "serviceAccountName")),
 )
-FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
-ONE_OF_MANY = re.compile(r"metadata\.(?:labels|annotations)\['([^']*)'\]")
-AMOUNTS = tuple(f"{side}.{name}" for side in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage"))
+VARIABLE_SOURCES = ("secretKeyRef", "configMapKeyRef", "fieldRef", "resourceFieldRef")
 DEFAULT_GRACE = 30
+OF_THE_JOB = ("controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name")
+"""Labels of a pod that Kubernetes sets itself, and compares with what it would set."""
 MOST_RULES, MOST_NAMESERVERS = 20, 3
 
 
@@ -48,19 +46,22 @@ def pod_values(template: Node) -> Iterator[Defect]:
     spec = template["spec"]
     yield from accepted(spec, POD)
     yield from _profiles(spec["securityContext"])
-    for volume in spec["volumes"].items:
-        yield from _volume(volume)
+    yield from volumes(spec)
+    yield from _pod_terms(spec)
+    yield from repeated(spec["resourceClaims"], "name")
+    yield from repeated(spec["securityContext"]["sysctls"], "name")
+    yield from repeated(spec["topologySpreadConstraints"], "topologyKey", "whenUnsatisfiable")
+    if not spec["ephemeralContainers"].empty:
+        yield VALUE.at(spec["ephemeralContainers"], "belongs to pods that run, not to a template", fix="remove it")
+    for key in OF_THE_JOB:
+        if not (label := template["metadata"]["labels"][key]).missing:
+            yield VALUE.at(label, "is a label that Kubernetes sets itself", fix="remove it")
     for path in (f"{REQUIRED}.matchExpressions[]", f"{PREFERRED}.preference.matchExpressions[]"):
         for expression in places(spec, path):
             yield from _expression(expression, OPERATORS)
     for expression in places(spec, f"{REQUIRED}.matchFields[]"):
         if expression["key"].text != "metadata.name" or len(expression["values"].items) != 1:
             yield VALUE.at(expression, "is not one value of metadata.name", fix="use matchExpressions for labels")
-    for owner in (*POD_TERMS, "topologySpreadConstraints[]"):
-        for selected in places(spec, f"{owner}.labelSelector.matchLabels"):
-            yield from labels(selected, values=True)
-        for expression in places(spec, f"{owner}.labelSelector.matchExpressions[]"):
-            yield from _expression(expression, OPERATORS[:4])
     nameservers = spec["dnsConfig"]["nameservers"]
     if spec["dnsPolicy"].text == "None" and nameservers.empty:
         yield VALUE.at(nameservers, "is missing, which dnsPolicy None needs", fix="add a nameserver")
@@ -73,6 +74,19 @@ def pod_values(template: Node) -> Iterator[Defect]:
             )
     yield from _claims(spec)
     yield from _containers(spec)
+
+
+def _pod_terms(spec: Node) -> Iterator[Defect]:
+    """Yields the defects of what selects other pods by their labels."""
+    for owner in (*POD_TERMS, "topologySpreadConstraints[]"):
+        for selected in places(spec, f"{owner}.labelSelector.matchLabels"):
+            yield from labels(selected, values=True)
+        for expression in places(spec, f"{owner}.labelSelector.matchExpressions[]"):
+            yield from _expression(expression, OPERATORS[:4])
+        for term in places(spec, owner):
+            for key in ("matchLabelKeys", "mismatchLabelKeys"):
+                if not term[key].empty and term["labelSelector"].missing:
+                    yield VALUE.at(term[key], "needs labelSelector", fix="add that, or remove this")
 
 
 def job_values(job: Node) -> Iterator[Defect]:
@@ -113,7 +127,7 @@ def _failure_rule(rule: Node, names: list[str], *, per_index: bool) -> Iterator[
     if listed != sorted(set(listed)):
         yield VALUE.at(codes["values"], "is not in ascending order, each code once", fix=f"write {sorted(set(listed))}")
     name = codes["containerName"]
-    if name.text and names and name.text not in names:
+    if name.text is not None and names and name.text not in names:
         yield VALUE.at(name, f"no container '{name.text}': {nearest(name.text, names)}")
 
 
@@ -125,6 +139,10 @@ def _containers(spec: Node) -> Iterator[Defect]:
         yield from _container(container, DEFAULT_GRACE if grace is None else grace)
         if not container["restartPolicy"].missing:
             yield VALUE.at(container["restartPolicy"], "belongs to init containers", fix="remove it")
+        for policy in places(container, "resizePolicy[].restartPolicy"):
+            if policy.text == "RestartContainer" and spec["restartPolicy"].text == "Never":
+                yield VALUE.at(policy, "is RestartContainer, in a pod that restarts none", fix="write NotRequired")
+        yield from repeated(container["resizePolicy"], "resourceName")
         for port in container["ports"].items:
             place, own = port["hostPort"], port["containerPort"].integer
             taken = (port["protocol"].text or "TCP", port["hostIP"].text or "", place.integer)
@@ -164,8 +182,8 @@ def _container(node: Node, grace: int) -> Iterator[Defect]:
         names.add(name or "")
     yield from _environment(node)
     privileged = context["privileged"].value is True
-    for mount in node["volumeMounts"].items:
-        yield from _mount(mount, privileged=privileged)
+    for mounted in node["volumeMounts"].items:
+        yield from mount(mounted, privileged=privileged)
     for path in HANDLED:
         for handler in places(node, path):
             yield from _handler(handler, grace)
@@ -186,70 +204,18 @@ def _handler(node: Node, grace: int) -> Iterator[Defect]:
 def _environment(node: Node) -> Iterator[Defect]:
     for variable in node["env"].items:
         name, source = variable["name"], variable["valueFrom"]
-        field, amount = source["fieldRef"]["fieldPath"], source["resourceFieldRef"]["resource"]
         if name.text and not VARIABLE.fullmatch(name.text):
             yield VALUE.at(name, f"'{name.text}' is not the name of a variable")
-        if isinstance(source.value, dict) and not source.value:
-            yield VALUE.at(source, "is empty", fix="add secretKeyRef, configMapKeyRef, fieldRef or resourceFieldRef")
-        yield from _field(field, FIELDS)
-        if amount.text and amount.text not in AMOUNTS and ".hugepages-" not in amount.text:
-            yield VALUE.at(amount, f"'{amount.text}': {nearest(amount.text, AMOUNTS)}")
+        if isinstance(source.value, dict) and len(set(VARIABLE_SOURCES) & source.entries.keys()) != 1:
+            yield VALUE.at(source, f"needs one of {', '.join(VARIABLE_SOURCES)}")
+        yield from field(source["fieldRef"]["fieldPath"], FIELDS)
+        yield from amount(source["resourceFieldRef"])
     for source in node["envFrom"].items:
         if len({"configMapRef", "secretRef"} & source.entries.keys()) != 1:
             yield VALUE.at(source, "needs one of configMapRef and secretRef")
         prefix = source["prefix"]
         if prefix.text and not VARIABLE.fullmatch(prefix.text):
             yield VALUE.at(prefix, f"'{prefix.text}' is not the beginning of a variable's name")
-
-
-def _field(node: Node, fields: tuple[str, ...]) -> Iterator[Defect]:
-    """Yields a defect if a fieldPath names no field of a pod."""
-    indexed = ONE_OF_MANY.fullmatch(node.text or "")
-    if node.text and node.text not in fields and not (indexed and PATTERNS[QUALIFIED].fullmatch(indexed[1])):
-        options = (*fields, "metadata.labels['<key>']", "metadata.annotations['<key>']")
-        yield VALUE.at(node, f"'{node.text}' is no field of a pod: {nearest(node.text, options)}")
-
-
-def _mount(node: Node, *, privileged: bool) -> Iterator[Defect]:
-    if ":" in (node["mountPath"].text or ""):
-        yield VALUE.at(node["mountPath"], "holds ':'")
-    if node["subPath"].text and node["subPathExpr"].text:
-        yield VALUE.at(node["subPathExpr"], "stands beside subPath", fix="keep one of the two")
-    for key in ("subPath", "subPathExpr"):
-        yield from _below(node[key])
-    propagation, recursive = node["mountPropagation"], node["recursiveReadOnly"]
-    if propagation.text == "Bidirectional" and not privileged:
-        yield VALUE.at(propagation, "is Bidirectional, in a container that is not privileged")
-    if recursive.text in ("Enabled", "IfPossible") and node["readOnly"].value is not True:
-        yield VALUE.at(recursive, f"is {recursive.text}, without readOnly: true")
-
-
-def _below(node: Node) -> Iterator[Defect]:
-    path = node.text or ""
-    if path.startswith("/") or ".." in path.split("/"):
-        yield VALUE.at(node, f"'{path}' is not a path below the volume")
-
-
-def _volume(node: Node) -> Iterator[Defect]:
-    path, size, remote = node["hostPath"]["path"], node["emptyDir"]["sizeLimit"], node["nfs"]["path"]
-    if ".." in (path.text or "").split("/"):
-        yield VALUE.at(path, "holds '..'")
-    if (value_of(size.text or "") or 0) < 0:
-        yield VALUE.at(size, "is below 0")
-    if remote.text and not remote.text.startswith("/"):
-        yield VALUE.at(remote, f"'{remote.text}' is not absolute")
-    for source in node["projected"]["sources"].items:
-        if len(set(SOURCES) & source.entries.keys()) != 1:
-            yield VALUE.at(source, f"needs one of {', '.join(SOURCES[:4])}")
-    inner = [node, *node["projected"]["sources"].items]
-    for item in [item for owner in inner for key in SOURCES[:3] for item in owner[key]["items"].items]:
-        yield from _below(item["path"])
-        if item["key"].text and not PATTERNS[DATA_KEY].fullmatch(item["key"].text):
-            yield VALUE.at(item["key"], f"'{item['key'].text}' is not {DATA_KEY}")
-    for item in [item for owner in inner for item in owner["downwardAPI"]["items"].items]:
-        yield from _field(item["fieldRef"]["fieldPath"], FILE_FIELDS)
-        if item["fieldRef"].missing == item["resourceFieldRef"].missing:
-            yield VALUE.at(item, "needs one of fieldRef and resourceFieldRef")
 
 
 def _profiles(context: Node) -> Iterator[Defect]:
@@ -259,6 +225,9 @@ def _profiles(context: Node) -> Iterator[Defect]:
             yield VALUE.at(local, "is missing, which Localhost needs", fix="add it, or write RuntimeDefault")
         elif profile["type"].text != "Localhost" and not local.missing:
             yield VALUE.at(local, "stands without type Localhost", fix="remove it")
+        elif local.text and local.text != local.text.strip():
+            yield VALUE.at(local, "begins or ends with a blank")
+    yield from below(context["seccompProfile"]["localhostProfile"], "the kubelet's folder of profiles")
 
 
 def _expression(node: Node, operators: tuple[str, ...]) -> Iterator[Defect]:

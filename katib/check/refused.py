@@ -120,8 +120,11 @@ def _resources(node: Node) -> Iterator[Defect]:
                 yield AMOUNT.at(amount, f"no resource '{name}': {nearest(name, (*NATIVE, GPU_RESOURCE))}")
                 continue
             value = _worth(amount)
+            page = value_of(name.removeprefix(HUGE_PAGES)) if name.startswith(HUGE_PAGES) else None
             if value is not None and (value < 0 or ("/" in name and value.denominator != 1)):
                 yield AMOUNT.at(amount, f"is {amount.value}, of {name}")
+            elif value is not None and page and (value / page).denominator != 1:
+                yield AMOUNT.at(amount, f"is {amount.value}, which is no number of pages")
     for name, amount in requests.items():
         wanted, most = _worth(amount), _worth(limits[name]) if name in limits else None
         whole = "/" in name or name.startswith(HUGE_PAGES)
