@@ -17,7 +17,7 @@ from typing import Any
 
 import websocket
 
-SECONDS = 60
+SECONDS = 600
 PROGRAM = shutil.which("chromium")
 MISSING = "chromium is not installed: apt-get install chromium"
 FLAGS = (

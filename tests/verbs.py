@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from katib.__main__ import main
 
-SECONDS = 180
+SECONDS = 600
 
 
 class Terminal(io.StringIO):

@@ -16,7 +16,7 @@ from trainer.models import registry
 
 EXAMPLE = Path(__file__).parents[2] / "examples/own_model"
 SPEC = "gru-mask.yaml"
-SECONDS = 300
+SECONDS = 600
 """For a machine that does much else."""
 
 

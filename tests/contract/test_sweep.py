@@ -22,7 +22,7 @@ from katib.trainer_contract import METRIC
 from tests.katib.test_ranges import SEARCH, changed
 from tests.trainer.wandb_server import WandbServer, wandb_server
 
-SECONDS = 120
+SECONDS = 600
 EXAMPLE = Path(__file__).parents[2] / "examples/quadratic"
 RUN = "w4nd81d0"
 # Of the four sweep files at the source, which all have s: 2 beside it.

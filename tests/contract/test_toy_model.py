@@ -79,7 +79,7 @@ fixed:
 def in_tree(tree: Path, *words: str) -> str:
     """Returns what `python -m` prints in the copied tree; whatever it prints on stderr fails the test."""
     command = [sys.executable, "-m", *words]
-    done = subprocess.run(command, cwd=tree, env=environment(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tree, env=environment(), capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 

@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"])).decode()
         self.server.posts.append(Post(self.path, self.headers["Content-Type"], body))
-        self.server.goes_on.wait(30)
+        self.server.goes_on.wait(600)
         self.send_response(self.server.code)
         if self.server.code == 302:
             self.send_header("Location", "/elsewhere")

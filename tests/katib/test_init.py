@@ -228,7 +228,7 @@ def test_on_a_terminal_it_asks_and_asks_again(folder: Path) -> None:
     os.write(ours, f"train.py\nmine.yaml\n{COMMAND}\nloss\ndown\nminimize\n0.005:0.5:log\n{SAMPLES}\n".encode())
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-m", "katib", "init"]
-    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=60, check=False)
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=600, check=False)
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 0, done.stderr
@@ -242,7 +242,7 @@ def test_an_answer_that_never_comes_writes_nothing(folder: Path) -> None:
     os.write(ours, b"mine.yaml\n\x04")
     words = [sys.executable, "-m", "katib", "init"]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=60, check=False)
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, env=env, timeout=600, check=False)
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 1

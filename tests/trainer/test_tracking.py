@@ -116,10 +116,10 @@ def test_a_killed_run_goes_on_in_the_same_run(training: Training, tmp_path: Path
     process = training.start(run_dir, "--epochs", "1000", env=server.environment)
     assert process.stdout is not None
     seen = [line for line, _ in zip(iter(process.stdout.readline, ""), range(8), strict=False)]
-    assert server.asked.wait(60)
+    assert server.asked.wait(600)
     process.kill()
     rest, err = process.communicate()
-    assert server.ended.wait(60)
+    assert server.ended.wait(600)
     assert server.exit_codes == [137]
     assert "killed" in str(server.alerts)
 
@@ -180,7 +180,7 @@ def test_sigterm_ends_a_training_whose_tracker_hangs(
     assert process.stdout is not None
     while "val_si_snr" not in process.stdout.readline():
         pass
-    assert server.asked.wait(60)
+    assert server.asked.wait(600)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate()
     assert process.returncode == 143

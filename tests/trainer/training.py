@@ -87,7 +87,7 @@ class Training:
     ) -> "subprocess.CompletedProcess[str]":
         """Runs a training to its end."""
         process = self.start(run_dir, *flags, env=env)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def close(self) -> None:

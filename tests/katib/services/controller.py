@@ -96,12 +96,12 @@ class Controller:
     def validate(self) -> None:
         """Asks what Katib asks when an experiment begins."""
         self.suggestion.ValidateAlgorithmSettings(
-            pb.ValidateAlgorithmSettingsRequest(experiment=self.search), timeout=60, wait_for_ready=True
+            pb.ValidateAlgorithmSettingsRequest(experiment=self.search), timeout=600, wait_for_ready=True
         )
         if self.search.spec.HasField("early_stopping"):
             self.stopping.ValidateEarlyStoppingSettings(
                 pb.ValidateEarlyStoppingSettingsRequest(early_stopping=self.search.spec.early_stopping),
-                timeout=60,
+                timeout=600,
                 wait_for_ready=True,
             )
 
@@ -126,9 +126,9 @@ class Controller:
         )
         if self.search.spec.HasField("early_stopping"):
             rules = pb.GetEarlyStoppingRulesRequest(experiment=self.search, trials=request.trials)
-            assert self.stopping.GetEarlyStoppingRules(rules, timeout=60).early_stopping_rules
+            assert self.stopping.GetEarlyStoppingRules(rules, timeout=600).early_stopping_rules
         try:
-            reply = self.suggestion.GetSuggestions(request, timeout=60)
+            reply = self.suggestion.GetSuggestions(request, timeout=600)
         except grpc.RpcError as error:
             # Under promote nothing may be left to begin until a running trial reports.
             assert "until a running trial reports" in str(error.details())  # noqa: PT017
@@ -160,7 +160,7 @@ class Controller:
         self.running[name] = len(trained)
         self.db.put(name, trained, self.metric)
         if self.search.spec.HasField("early_stopping") and self._stops(name, trained):
-            self.stopping.SetTrialStatus(pb.SetTrialStatusRequest(trial_name=name), timeout=60)
+            self.stopping.SetTrialStatus(pb.SetTrialStatusRequest(trial_name=name), timeout=600)
             return self._end(name, "")
         return self._end(name, "Succeeded") if len(trained) == EPOCHS else None
 
@@ -170,7 +170,7 @@ class Controller:
         question = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)), trials=[pb.Trial(name=name)]
         )
-        rules = self.stopping.GetEarlyStoppingRules(question, timeout=60).early_stopping_rules
+        rules = self.stopping.GetEarlyStoppingRules(question, timeout=600).early_stopping_rules
         best = max(trained) if self.sign > 0 else min(trained)
         return any(
             rule.start_step == len(trained)

@@ -124,10 +124,10 @@ class Pod:
         """Exit codes of the trainer's container and of the collector's, once both have ended."""
         assert self.shell
         assert self.collector
-        out, err = self.collector.communicate(timeout=60)
+        out, err = self.collector.communicate(timeout=600)
         self.printed = out
         self.said += err.decode()
-        return self.shell.wait(30), self.collector.returncode
+        return self.shell.wait(600), self.collector.returncode
 
     def close(self) -> None:
         if self._pipe:

@@ -125,7 +125,7 @@ def test_a_mark_is_written_through_no_link_and_read_from_no_pipe(pods: Pods) -> 
     (folder / f"{trainer.shell.pid}.draft").symlink_to(victim)
     assert trainer.stop()
     assert victim.read_text() == "as it was"
-    pod.shell.wait(60)  # type: ignore[union-attr]
+    pod.shell.wait(600)  # type: ignore[union-attr]
     mark = folder / f"{trainer.shell.pid}.pid"
     mark.unlink()
     os.mkfifo(mark)

@@ -49,7 +49,7 @@ class Stubs:
 
     def ask(self) -> Any:
         return self.suggestion.GetSuggestions(
-            pb.GetSuggestionsRequest(experiment=SEARCH, current_request_number=1, total_request_number=4), timeout=20
+            pb.GetSuggestionsRequest(experiment=SEARCH, current_request_number=1, total_request_number=4), timeout=600
         )
 
     def stops(self) -> bool:
@@ -58,7 +58,7 @@ class Stubs:
         question = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)), trials=[pb.Trial(name=RUNNING)]
         )
-        rules = self.stopping.GetEarlyStoppingRules(question, timeout=20).early_stopping_rules
+        rules = self.stopping.GetEarlyStoppingRules(question, timeout=600).early_stopping_rules
         for rule in rules:
             # The value of the trial is 2.
             assert (rule.name, rule.comparison, rule.start_step, float(rule.value) > 2) == (METRIC, pb.LESS, 2, True)

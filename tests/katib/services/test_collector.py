@@ -82,7 +82,7 @@ def test_a_db_manager_that_is_away_costs_nothing_but_time(pods: Pods, db: DbMana
     if when == "at the end":
         pod.end()
         assert pod.shell
-        assert pod.shell.wait(30) == 0
+        assert pod.shell.wait(600) == 0
     pod.wait_until_said("DB manager does not answer")
     db.back()
     db.wait_for("t", 2)
@@ -129,7 +129,7 @@ def test_a_trainer_that_ended_before_it_was_looked_for(pods: Pods, db: DbManager
     pod.print(*epochs(1, 2))
     pod.end(code)
     assert pod.shell
-    assert pod.shell.wait(30) == code
+    assert pod.shell.wait(600) == code
     pod.start_collector()
     assert pod.wait() == (code, expected)
     assert db.values("t") == ["1.0", "2.0"]

@@ -107,7 +107,7 @@ def test_a_trainer_that_will_not_end_is_killed(
     pod.print(*epochs(1, 1, 1))
     assert watch.Watch(parse(pod.arguments)).run() == 0
     assert pod.shell
-    assert pod.shell.wait(30) == 0
+    assert pod.shell.wait(600) == 0
     assert marks(cluster)[-1] == "EarlyStopped"
 
 
@@ -128,7 +128,7 @@ def test_a_trainer_of_another_user_goes_on(
     monkeypatch.setattr(watch.log, "warning", fail_afterwards)
     assert watch.Watch(parse(pod.arguments)).run() == FAILED
     assert pod.shell
-    assert pod.shell.wait(30) == 1
+    assert pod.shell.wait(600) == 1
 
 
 @pytest.mark.parametrize("end", ["is killed", "completes"])
@@ -149,7 +149,7 @@ def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
         assert pod.shell
         if end == "completes" and pod.shell.poll() is None:
             pod.end()
-            assert pod.shell.wait(30) == 0
+            assert pod.shell.wait(600) == 0
         if end == "is killed" and number == signal.SIGTERM:
             # The shell is held, so that the trainer is dead and its id still taken when the signal comes.
             kill(pod.shell.pid, signal.SIGSTOP)
@@ -165,5 +165,5 @@ def test_a_trainer_that_ends_just_before_the_signal_was_not_stopped(
     monkeypatch.setattr(os, "kill", after_its_end)
     code = watch.Watch(parse(pod.arguments)).run()
     assert pod.shell
-    assert (code, pod.shell.wait(30)) == ((0, 0) if end == "completes" else (FAILED, 1))
+    assert (code, pod.shell.wait(600)) == ((0, 0) if end == "completes" else (FAILED, 1))
     assert marks(cluster) == ["Created", "Running"]

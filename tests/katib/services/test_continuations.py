@@ -43,7 +43,7 @@ class Katib:
         request = pb.GetSuggestionsRequest(
             experiment=self.search, current_request_number=count, total_request_number=len(self.points) + count
         )
-        reply = self.suggestion.GetSuggestions(request, timeout=60)
+        reply = self.suggestion.GetSuggestions(request, timeout=600)
         self.stopping.GetEarlyStoppingRules(pb.GetEarlyStoppingRulesRequest(experiment=self.search))
         return [self.begin(item) for item in reply.parameter_assignments]
 
@@ -75,7 +75,7 @@ class Katib:
         question = pb.GetEarlyStoppingRulesRequest(
             experiment=pb.Experiment(spec=pb.ExperimentSpec(objective=objective)), trials=[pb.Trial(name=name)]
         )
-        rules = self.stopping.GetEarlyStoppingRules(question, timeout=20).early_stopping_rules
+        rules = self.stopping.GetEarlyStoppingRules(question, timeout=600).early_stopping_rules
         if any(max(trained) < float(rule.value) and rule.start_step == len(trained) for rule in rules):
             self.stopping.SetTrialStatus(pb.SetTrialStatusRequest(trial_name=name))
             self.end(name)

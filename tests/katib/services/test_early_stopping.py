@@ -96,7 +96,7 @@ def collector(stub: Stub, db: DbManager, name: str) -> list[Any]:
         trials=[pb.Trial(name=name)],
         db_manager_address=db.address,
     )
-    return list(stub.GetEarlyStoppingRules(request, timeout=20).early_stopping_rules)
+    return list(stub.GetEarlyStoppingRules(request, timeout=600).early_stopping_rules)
 
 
 def refused(call: Callable[[], object], code: grpc.StatusCode) -> str:

@@ -45,12 +45,12 @@ def answers_afterwards(opened: grpc.Channel) -> Iterator[None]:
     """Whatever was sent, a small question is answered after it."""
     yield
     small = pb.ValidateAlgorithmSettingsRequest(experiment=experiment("small", "random"))
-    rpc.SuggestionStub(opened).ValidateAlgorithmSettings(small, timeout=20)
+    rpc.SuggestionStub(opened).ValidateAlgorithmSettings(small, timeout=600)
 
 
 def refused(call: Any, request: Any, **how: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.RpcError) as caught:
-        call(request, timeout=20, **how)
+        call(request, timeout=600, **how)
     line = caught.value.details() or ""
     assert "\n" not in line
     assert len(line) <= 1_000
@@ -193,10 +193,10 @@ def test_calls_that_are_opened_and_send_nothing_hold_nobody_up(
     end = threading.Event()
 
     def nothing() -> Iterator[bytes]:
-        end.wait(20)
+        end.wait(120)
         yield b""
 
-    waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(12)]
+    waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing()) for _ in range(12)]
     assert {call.code() for call in waiting} == {grpc.StatusCode.DEADLINE_EXCEEDED}
     end.set()
 
@@ -209,11 +209,11 @@ def test_calls_that_are_broken_off_leave_nothing_taken(opened: grpc.Channel) -> 
     end = threading.Event()
 
     def nothing() -> Iterator[bytes]:
-        end.wait(20)
+        end.wait(120)
         yield b""
 
     for _ in range(10):
-        waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing(), timeout=20) for _ in range(30)]
+        waiting = [cast(Any, opened).stream_unary(SUGGEST).future(nothing(), timeout=600) for _ in range(30)]
         cast(Any, opened).unary_unary("/none/None").future(b"").exception()  # by now the server has seen them
         for call in waiting:
             call.cancel()
@@ -238,7 +238,7 @@ def test_a_method_that_there_is_not_is_refused(opened: grpc.Channel, method: str
 
 def test_nobody_watches_the_health(opened: grpc.Channel) -> None:
     """A stream without end for each who asks would be one more thing to fill memory with."""
-    watched = health_pb2_grpc.HealthStub(opened).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+    watched = health_pb2_grpc.HealthStub(opened).Watch(health_pb2.HealthCheckRequest(), timeout=600)
     with pytest.raises(grpc.RpcError) as caught:
         next(watched)
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
@@ -252,7 +252,7 @@ def test_a_flood_of_one_experiment_lets_anothers_question_through(monkeypatch: p
 
     def slow(request: Any, context: object) -> Any:
         if request.experiment.name == "flood":
-            end.wait(20)
+            end.wait(120)
         return answer(request, context)
 
     monkeypatch.setattr(service, "GetSuggestions", slow)
@@ -263,16 +263,16 @@ def test_a_flood_of_one_experiment_lets_anothers_question_through(monkeypatch: p
 
         def ask() -> grpc.StatusCode:
             try:
-                stub.GetSuggestions(suggestions(experiment("flood", "random"), []), timeout=20)
+                stub.GetSuggestions(suggestions(experiment("flood", "random"), []), timeout=600)
             except grpc.RpcError as error:
                 return error.code()
             return grpc.StatusCode.OK
 
         flood = [pool.submit(ask) for _ in range(40)]
         other = suggestions(experiment("small", "random"), [])
-        assert len(stub.GetSuggestions(other, timeout=20).parameter_assignments) == 1
+        assert len(stub.GetSuggestions(other, timeout=600).parameter_assignments) == 1
         small = pb.ValidateAlgorithmSettingsRequest(experiment=other.experiment)
-        assert stub.ValidateAlgorithmSettings(small, timeout=20) is not None
+        assert stub.ValidateAlgorithmSettings(small, timeout=600) is not None
         while sum(call.done() for call in flood) < 7:
             threading.Event().wait(0.01)
         end.set()

@@ -42,14 +42,14 @@ def test_a_service_answers_until_sigterm(name: str) -> None:
     with process(f"katib.services.{name}") as (started, port):
         with channel(port) as opened:
             stub = health_pb2_grpc.HealthStub(opened)
-            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=20, wait_for_ready=True)
+            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=600, wait_for_ready=True)
             assert reply.status == health_pb2.HealthCheckResponse.SERVING
         command = [sys.executable, "-m", f"katib.services.{name}", "--port", str(port)]
-        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         assert second.returncode == 1
         assert f"port {port} is taken" in second.stderr.splitlines()[-1]
         started.send_signal(signal.SIGTERM)
-        assert started.wait(30) == 0
+        assert started.wait(600) == 0
 
 
 def test_the_entrypoint_without_arguments_is_the_early_stopper() -> None:
@@ -60,7 +60,7 @@ def test_the_entrypoint_without_arguments_is_the_early_stopper() -> None:
     assert started.stderr
     assert "early stopping answers on port" in started.stderr.readline()
     started.send_signal(signal.SIGTERM)
-    assert started.wait(30) == 0
+    assert started.wait(600) == 0
     started.stderr.close()
 
 

@@ -41,7 +41,7 @@ class Katib:
         request = pb.GetSuggestionsRequest(
             experiment=self.search, trials=trials, current_request_number=count, total_request_number=len(begun) + count
         )
-        made = self.stub.GetSuggestions(request, timeout=60).parameter_assignments
+        made = self.stub.GetSuggestions(request, timeout=600).parameter_assignments
         return [self.begin(item, len(begun) + index) for index, item in enumerate(made)]
 
     def begin(self, item: Any, number: int) -> str:
@@ -123,6 +123,6 @@ def test_katib_asks_again_while_a_pod_of_the_failed_trial_is_left(
     katib.cluster.pods = []
     request = pb.GetSuggestionsRequest(experiment=katib.search, current_request_number=1, total_request_number=3)
     with pytest.raises(grpc.RpcError) as caught:
-        katib.stub.GetSuggestions(request, timeout=60)
+        katib.stub.GetSuggestions(request, timeout=600)
     assert "1 of the proposed trials do not exist yet" in str(caught.value.details())
     assert katib.ask(1) == [f"{first}-2"]

@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.removeprefix(PROXY).partition("?")[0]
         assert path != self.path
         if path == "/katib/fetch_slow/":
-            self.server.go_on.wait(30)
+            self.server.go_on.wait(600)
         if path == "/katib/static/moved":
             return self._tell(301, "text/plain", b"", Location=f"https://api.org{PROXY}/katib/static/")
         away = f"http://127.0.0.1:{self.server.server_port}{PROXY}/"
@@ -322,7 +322,7 @@ def test_it_leads_to_the_experiment_and_ctrl_c_ends_it(api: ApiServer, tmp_path:
             assert Browser(int(port), found[1]).ask("GET", path)[:2] == (200, INDEX)
             with socket.create_connection(("127.0.0.1", int(port))):  # a browser opens some to spare
                 program.send_signal(signal.SIGINT)
-                assert program.wait(60) == 0
+                assert program.wait(600) == 0
             assert program.stderr is not None
             assert program.stderr.read().count("\n") == 1
         finally:

@@ -183,6 +183,6 @@ def test_the_dashboard_serves_the_study_until_it_is_interrupted(rig: Rig) -> Non
                 (study,) = json.load(answer)["study_summaries"]
             assert study["study_name"] == "test"
             server.send_signal(signal.SIGINT)
-            assert server.wait(60) == 0
+            assert server.wait(600) == 0
         finally:
             server.kill()
