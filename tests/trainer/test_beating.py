@@ -23,7 +23,7 @@ LONG = ("--epochs", "500", "--batch-size", "1")
 
 def beat(run_dir: Path, process: "subprocess.Popen[str]", holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Returns the first heartbeat for which `holds`."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 600
     while time.monotonic() < end and process.poll() is None:
         if (run_dir / HEARTBEAT).exists() and holds(found := json.loads((run_dir / HEARTBEAT).read_text())):
             return dict(found)
@@ -34,12 +34,13 @@ def beat(run_dir: Path, process: "subprocess.Popen[str]", holds: Callable[[dict[
 def test_a_training_tells_where_it_is_across_a_kill_and_takes_the_file_with_it(
     training: Training, tmp_path: Path
 ) -> None:
+    begin = time.time()
     process = training.start(tmp_path, *LONG)
     left = beat(tmp_path, process, lambda found: found["stage"] == "training" and found["loss"] is not None)
     assert (left["epochs"], 0 < left["step"] <= left["steps"]) == (500, True)
     assert left["mixtures_per_second"] > 0 < left["grad_norm"]
     assert left["lr"] == 1e-3
-    assert abs(left["time"] - time.time()) < 30
+    assert begin < left["time"] <= time.time()
     assert "gpu_memory" not in left
     process.kill()
     process.communicate()
@@ -47,9 +48,10 @@ def test_a_training_tells_where_it_is_across_a_kill_and_takes_the_file_with_it(
     process = training.start(tmp_path, *LONG)
     found = beat(tmp_path, process, lambda found: found["time"] > left["time"] and found["epoch_seconds"] is not None)
     assert found["epoch"] >= 1
-    assert abs(found["epoch_ends"] - time.time()) < 30 > found["epoch_seconds"] > 0
+    assert found["epoch_seconds"] > 0
+    assert found["epoch_ends"] >= found["time"]
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 143
     assert not list(tmp_path.glob(f"{HEARTBEAT}*"))
 

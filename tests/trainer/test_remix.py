@@ -133,7 +133,7 @@ def test_a_run_that_is_killed_within_its_epochs_is_the_same(named: Path, tmp_pat
     flags = (*BOTH, "--epochs", "2", "--checkpoint-minutes", "0")
     assert training.here(tmp_path / "trial", *flags) == 0
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet", "torch._inductor"])
+    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet"])
     for code, batches in [(-signal.SIGKILL, 1), (-signal.SIGKILL, 3), (0, -1)]:
         arguments = (training.arguments(killed, *flags), str(tmp_path / "output.log"), 0.0, -1, batches)
         process = forks.Process(target=killed_training, args=arguments)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import pickle
 import shutil
@@ -10,18 +11,22 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tests.tiny_corpus import write_subset
-from tests.trainer.test_resume import assert_same, metric_lines, read_until, state
+from tests.trainer.test_resume import assert_same, metric_lines, state
 from tests.trainer.training import Training
+from tests.verbs import SECONDS
+from trainer.__main__ import main
 from trainer.command_line import parse
 from trainer.config import Run
 from trainer.data.sampling import Share, select
 from trainer.errors import TrainerError
 from trainer.training import epoch, train
+from trainer.training.fit import Fit
 from trainer.training.group import DATA, MEMORY, OTHER, failure
 from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, given
@@ -66,6 +71,21 @@ def has_ended(pid: int) -> bool:
         return True
 
 
+def killed_in_epoch_2(argv: list[str], noted: Path) -> None:
+    """Trains in a process of its own, which notes the other process and dies before the second step of epoch 2."""
+    torch.set_num_threads(1)
+    step, steps = Fit._step, iter(range(1, 1000))
+
+    def dying(*arguments: Any) -> None:
+        if next(steps) == 5:
+            noted.write_text(str(*children(os.getpid())))
+            os.kill(os.getpid(), signal.SIGKILL)
+        step(*arguments)
+
+    Fit._step = dying  # type: ignore[assignment, method-assign]
+    os._exit(main(argv))
+
+
 def test_two_processes_train_as_one_does(uneven: Path, two: tuple[Path, str], tmp_path: Path) -> None:
     """Losses, scores and weights after two epochs agree to 1e-5; the last batch has a mixture for one of them only."""
     assert Training(uneven).here(tmp_path / "one", *SHORT) == 0
@@ -94,13 +114,13 @@ def test_no_signal_leaves_a_process_or_changes_the_result(
 ) -> None:
     """After kill -9 and then SIGTERM, two processes end bitwise where an undisturbed training does, and one nearly."""
     training, run_dir = Training(uneven), tmp_path / "run"
-    process = training.start(run_dir, *SHORT, "--gpus", "2")
-    read_until(process, "epoch 1/2")
-    (other,) = children(process.pid)
-    process.kill()
-    process.communicate(timeout=60)
-    end = time.monotonic() + 20
-    while not has_ended(other):
+    argv, noted = training.arguments(run_dir, *SHORT, "--gpus", "2"), tmp_path / "other"
+    process = multiprocessing.get_context("forkserver").Process(target=killed_in_epoch_2, args=(argv, noted))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    end = time.monotonic() + SECONDS
+    while not has_ended(int(noted.read_text())):
         assert time.monotonic() < end
         time.sleep(0.05)
     with monkeypatch.context() as patched:

@@ -48,7 +48,7 @@ def test_kill_9_at_twenty_random_instants_changes_nothing(training: Training, tm
     """
     # Forked from a process that has imported torch, which takes longer than the training.
     forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet", "torch._inductor", "killed"])
+    forks.set_forkserver_preload(["trainer.training.train", "trainer.models.convtasnet", "killed"])
     run_dir, output, draw = tmp_path / "killed" / "trial", tmp_path / "output.log", random.Random(6)
 
     def run(epochs: int, cpu_seconds: float, file_step: int) -> int | None:

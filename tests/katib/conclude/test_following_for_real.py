@@ -54,7 +54,7 @@ def test_a_search_is_confirmed_and_a_confirmation_that_is_killed_goes_on(
     engine = rig.begin(*words)
     read_until(engine, "replaces it")
     read_until(engine, "epoch 1 ")
-    ((trial),) = [path.parent for path in (rig.out / "test-confirm").glob("*/trainer.pid")]
+    ((trial),) = [path.parent for path in (rig.out / "test-confirm").glob("*/config.json")]
     engine.kill()
     engine.communicate()
     done = rig.verb(*words)

@@ -48,13 +48,15 @@ def test_a_failed_trial_goes_on_where_it_was_and_stays_one_row(rig: Rig, by: str
 
 def test_a_running_search_takes_a_failed_trial_up_when_a_slot_is_free(rig: Rig) -> None:
     search = failing(rig, "1", "2", "3", parallelTrialCount=1)
-    pod(search)["containers"][0]["command"] += ["--seconds", "0.3"]
+    mark = rig.folder / "asked"
+    pod(search)["containers"][0]["command"] += ["--until", str(mark)]
     engine = rig.start(search)
     read_until(engine, "  Failed  ")
     trial = failed(rig)
     asked = rig.verb("again", trial, "--yes")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert asked.stdout.endswith("the search is running, and takes them up when a slot is free\n")
+    mark.touch()
     read_until(engine, f"trial {trial}  Succeeded")
     engine.communicate()
     assert {row["state"] for row in rig.results()} == {"Succeeded"}

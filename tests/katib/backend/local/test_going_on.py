@@ -4,12 +4,37 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.katib.backend.local.rig import Rig, manifest, medianstop, read_until
+from tests.katib.backend.local.rig import Rig, as_text, manifest, medianstop, read_until
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from katib.__main__ import main
+
+folder, file, *words = sys.argv[1:]
+looks = False
+
+
+def look(event, details):
+    # The search for the file is an event, too.
+    global looks
+    if not looks:
+        looks = True
+        if any(Path(folder).glob(file)):
+            os.kill(os.getpid(), signal.SIGKILL)
+        looks = False
+
+
+sys.addaudithook(look)
+sys.exit(main(words))
+"""
+"""A verb that is killed by itself, at the first event (a file opened, a process started ...) after a file is there."""
 
 
 def alive(process_id: int) -> bool:
@@ -52,10 +77,10 @@ def test_a_search_killed_at_any_line_is_completed_by_the_next_start(rig: Rig, li
 def test_a_search_killed_while_it_begins_is_completed_by_the_next_start(rig: Rig, file: str) -> None:
     """kill -9 as soon as the file is there: the store half built, the trial just born."""
     search = manifest(values=("1", "2"))
-    engine = rig.start(search)
-    while not list((rig.out / "test").glob(file)):
-        assert engine.poll() is None
-    kill(engine)
+    (rig.folder / "test.yaml").write_text(as_text(search))
+    words = [str(rig.out / "test"), file, "local", str(rig.folder / "test.yaml"), "--out", str(rig.out)]
+    engine = subprocess.run([sys.executable, "-c", KILLED, *words], check=False, stdout=subprocess.DEVNULL)
+    assert engine.returncode == -signal.SIGKILL
     done = rig.run(search)
     assert done.returncode == 0, done.stderr
     assert_complete(rig, ("1", "2"))

@@ -28,6 +28,8 @@ def main() -> None:
         print(line, flush=True)
     while len(history) < options.epochs:
         _misbehave(options, len(history))
+        while options.until and len(history) == options.at and not options.until.exists():
+            time.sleep(0.01)
         time.sleep(options.seconds)
         now = datetime.now(UTC).isoformat()
         history.append(f"{now} {options.metric}={options.x + len(history) + 1}")
@@ -63,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--at", type=int)
     parser.add_argument("--once", type=Path)
+    parser.add_argument("--until", type=Path, help="after --at epochs, wait for this file")
     parser.add_argument("--hang", action="store_true")
     parser.add_argument("--kill", type=int)
     parser.add_argument("--exit", type=int)
