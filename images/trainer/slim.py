@@ -22,6 +22,8 @@ UNUSED = (
     *("triton/backends/nvidia/bin/nvdisasm", "triton/backends/nvidia/bin/cuobjdump"),
     # libraries that nothing here links to
     *("nvidia/cu*/lib/libcusolverMg.so*", "nvidia/cu*/lib/libnvblas.so*", "nvidia/cu*/lib/libcufftw.so*"),
+    # other packages' own tests
+    *("sympy/**/tests", "networkx/**/tests", "numpy/**/tests"),
     # the code of AMD's GPUs; Triton looks for the modules of this backend, which stay
     *("triton/backends/amd/lib", "triton/backends/amd/include"),
 )
