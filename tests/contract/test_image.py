@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,6 +52,23 @@ def test_the_image_runs_as_the_user_of_the_site() -> None:
     last = DOCKERFILE[DOCKERFILE.rindex("\nFROM ") :]
     assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == [f"{site['user']['uid']}:{site['user']['gid']}"]
     assert 'ENTRYPOINT ["python", "-m", "trainer"]' in last
+
+
+def test_nothing_in_an_image_becomes_another_user() -> None:
+    """The bits are taken away while the last stage is still root."""
+    for image in ("trainer", "services"):
+        last = (ROOT / f"images/{image}/Dockerfile").read_text().rpartition("\nFROM ")[2]
+        before_user, _, _ = last.partition("\nUSER ")
+        assert "RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} +" in before_user
+
+
+def test_the_services_image_has_no_program_that_lacks_its_packages() -> None:
+    """The project is installed there without what its programs ask for: `sepsweep` would be a trace."""
+    text = (ROOT / "images/services/Dockerfile").read_text()
+    programs = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert "--no-deps -c constraints.txt kubeflow-katib ." in text
+    assert programs
+    assert [name for name in programs if f"&& rm /opt/sepsweep/bin/{name} " not in text] == []
 
 
 def test_what_is_removed_from_the_image_is_there_and_nothing_that_torch_links_to() -> None:
