@@ -7,10 +7,12 @@ from math import ceil
 
 from katib.columns import without_prefix
 from katib.draw.drawing import Drawing
-from katib.draw.labels import TEXT, width_of
+from katib.draw.labels import TEXT, Entry, legend, width_of
 from katib.draw.marks import line, rect, text
 from katib.draw.scale import Clock
+from katib.report.figure import by_state
 from katib.text import count, duration, with_unit
+from katib.trial import in_words
 from katib.watch.lanes import Lane, Stretch, lanes
 from katib.watch.view import View
 
@@ -66,21 +68,30 @@ def _drawing(
 ) -> Drawing:
     _, names = without_prefix([row.trial for row in view.table.rows], f"{view.table.identity.name}-")
     short = dict(zip((row.trial for row in view.table.rows), names, strict=True))
-    marks, floor = [], ROW * len(found)
+    key, head = legend(_entries(found, view), width)
+    marks, floor = [key], head + ROW * len(found)
     for share, label in axis.ticks(max(2, int(width / 90))):
         x = share * width
-        marks.append(line([(x, 0), (x, floor)], "grid"))
+        marks.append(line([(x, head), (x, floor)], "grid"))
         half = width_of(label) / 2
         marks.append(text(min(max(x, half), width - half), floor + TEXT + 6, label, "tick", "middle"))
     for index, lane in enumerate(found):
-        top = index * ROW + ROW - BAR - 4
+        top = head + index * ROW + ROW - BAR - 4
         idle = lane.idle(start, end)
         unused = f", idle {100 * idle / (end - start):.0f} %" if end > start else ""
         marks.append(text(0, top - 6, f"{_name(lane, index, found, view)}{unused}", "note"))
         marks.append(line([(0, top + BAR / 2), (width * axis.place(end), top + BAR / 2)], "idle dotted"))
         for one in lane.stretches:
             marks += _bar(one, axis, width, top, short[one.trial.trial], view)
-    return Drawing(width, floor + FOOT, "Lanes", words, tuple(marks), interactive=True)
+    return Drawing(width, floor + FOOT, "Timeline", words, tuple(marks), interactive=True)
+
+
+def _entries(found: Sequence[Lane], view: View) -> list[Entry]:
+    """Returns what the colours of the bars mean."""
+    rows = [one.trial for lane in found for one in lane.stretches]
+    best = [Entry("best so far", "lane best", "bar")] if any(row is view.table.best for row in rows) else []
+    others = [row for row in rows if row is not view.table.best]
+    return best + [Entry(in_words(state), f"lane s-{state}", "bar") for state in reversed(by_state(others))]
 
 
 def _bar(one: Stretch, axis: _Axis, width: float, top: float, name: str, view: View) -> list[str]:
@@ -88,8 +99,9 @@ def _bar(one: Stretch, axis: _Axis, width: float, top: float, name: str, view: V
     x, right, row = axis.place(one.start) * width, axis.place(one.end) * width, one.trial
     kind = "best" if row is view.table.best else f"s-{row.state}"
     value = "" if row.value is None else f", {with_unit(row.value, view.table.identity.measure)}"
-    took = f"{row.trial}: {row.shown_state}, {count(row.epochs, 'epoch')}{value}, {duration(one.end - one.start)} here"
-    parts = [rect(x, top, right - x, BAR, f"lane {kind}", row.trial, radius=2, tip=took)]
+    state, took = in_words(row.shown_state), duration(one.end - one.start)
+    tip = f"{row.trial}: {state}, {count(row.epochs, 'epoch')}{value}, {took} here"
+    parts = [rect(x, top, right - x, BAR, f"lane {kind}", row.trial, radius=2, tip=tip)]
     if one.epochs and (right - x) / len(one.epochs) >= TICK_DISTANCE:
         ticks = [axis.place(time) * width for time in one.epochs]
         parts += [line([(tick, top + BAR - 7), (tick, top + BAR)], "epoch") for tick in ticks]

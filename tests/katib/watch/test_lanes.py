@@ -1,5 +1,6 @@
 """Which GPU did what when, the running trials, and what happened: from tables alone."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,14 @@ def seen(found: TrialTable, hours: float = 100.0, **more: Any) -> View:
     curves = Curves()
     packed = curves.packed(found)
     return View(packed, START + HOUR * hours, curves.of(packed), **more)
+
+
+def test_the_timeline_says_what_its_colours_mean() -> None:
+    rows = [row(1, [1.0]), row(2, [2.0]), row(3, [0.5], state="EarlyStopped"), row(4, [0.1], state="Running")]
+    _, drawings = lanes_figure(View(table(*rows), START + 50_000))
+    for drawing in map(str, drawings):
+        legend = drawing.split('class="legend"')[1].split("</g>")[0]
+        assert re.findall(r">([a-z ]+)</text>", legend) == ["best so far", "succeeded", "running", "stopped early"]
 
 
 def test_trials_that_follow_each_other_share_a_lane_and_those_that_overlap_do_not() -> None:
@@ -71,7 +80,7 @@ def test_the_lanes_say_how_much_was_idle() -> None:
     words, (wide, narrow) = lanes_figure(seen(table(trained(1, [1, 2, 3, 9, 10], restarts=1))))
     assert words.startswith("1 GPU, idle 50 % of the time (5 h 00 min).")
     assert "1 restart" in words
-    assert str(wide).count('class="bar lane best"') == str(narrow).count('class="bar lane best"') == 2
+    assert str(wide).count('class="bar lane best"') == str(narrow).count('class="bar lane best"') == 3
 
 
 def test_nothing_is_drawn_where_nothing_ran() -> None:
