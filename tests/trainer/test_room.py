@@ -23,7 +23,9 @@ from trainer.training.fit import Fit
 from trainer.training.room import Room
 from trainer.training.stop import StopRequest
 
-WAITS = re.compile(r"waits for room: (\S+) cannot be written \(No space left on device\); tries again every .* s, ")
+WAITS = re.compile(
+    r"waits for room: (\S+) cannot be written \(No space left on device\); tries again at least every .* s, "
+)
 
 FOUR = ("--epochs", "4")
 WAIT = ("--room-minutes", "0.5")
@@ -218,11 +220,19 @@ def failing(number: int) -> None:
 
 
 def test_it_says_that_it_waits_once_and_every_ten_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that only waiting moves: 25 minutes without room are three lines, and one when it is there."""
-    clock, stop = [0.0], StopRequest()
+    """A clock that only waiting moves: 25 minutes without room are three lines, and one when it is there.
+
+    It tries again after a second, then less and less often.
+    """
+    clock, stop, waits = [0.0], StopRequest(), list[float]()
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+
     lines: list[str] = []
     monkeypatch.setattr("trainer.training.room.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(stop, "wait", lambda seconds: clock.append(clock.pop() + seconds))
+    monkeypatch.setattr(stop, "wait", wait)
     monkeypatch.setattr(room, "say", lines.append)
 
     def attempt() -> int:
@@ -232,7 +242,9 @@ def test_it_says_that_it_waits_once_and_every_ten_minutes(tmp_path: Path, monkey
 
     assert Room(60, stop).until(tmp_path / "last.pt", attempt) == 7
     assert [line.split(":")[0] for line in lines] == ["waits for room"] * 3 + ["room again"]
-    assert "tries again every 30 s" in lines[0]
+    assert "tries again at least every 30 s" in lines[0]
+    assert (waits[0], max(waits)) == (1, 30)
+    assert waits == sorted(waits)
 
 
 def test_the_hours_of_a_run_never_fall(training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from trainer.training.stop import Stopped, StopRequest
 
 T = TypeVar("T")
 POLL_SECONDS = 30
+"""Seconds between two tries at most; the first ones follow each other sooner, for room that somebody is making."""
 REMIND_SECONDS = 600
 
 
@@ -67,10 +68,10 @@ class Room:
                 said = now
                 end = datetime.now(UTC) + timedelta(seconds=left)
                 _report(
-                    f"waits for room: {file} cannot be written ({full.strerror}); tries again every "
+                    f"waits for room: {file} cannot be written ({full.strerror}); tries again at least every "
                     f"{POLL_SECONDS} s, gives up at {end:%H:%M} UTC"
                 )
-            self.stop.wait(min(POLL_SECONDS, left))
+            self.stop.wait(min(POLL_SECONDS, 1 + (now - began) / 4, left))
 
 
 def _report(line: str) -> None:
