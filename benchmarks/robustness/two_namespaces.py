@@ -26,7 +26,7 @@ from katib.site import Site
 from katib.trainer_contract import METRIC
 from tests.cluster import rig
 from tests.cluster.pods import services
-from tests.cluster.pods.conftest import SECURITY, Services, _volume
+from tests.cluster.pods.conftest import SECURITY, Services
 from tests.cluster.pods.test_chaos import delete, evict, kill, newest
 from tests.cluster.pods.trial import NAME, PATIENCE, shortened
 from tests.cluster.pods.trial_webhook import wrap
@@ -86,7 +86,7 @@ class Half:
 
 @pytest.fixture
 def halves(
-    place: Tools, site: Site, runs: Path, corpora: Path, db: DbManager, image: str, katib: Webhook
+    place: Tools, site: Site, runs: Path, folders: dict[str, Path], db: DbManager, image: str, katib: Webhook
 ) -> Iterator[list[Half]]:
     """Yields the two searches."""
     luck, folder = random.Random(SEED), runs.with_name(f"{runs.name}-b")
@@ -94,10 +94,7 @@ def halves(
     os.chown(folder, site.user.uid, site.user.gid)
     other_site = site.model_copy(update={"namespace": f"{site.namespace}-b"})
     other = Tools(place.kubeconfig, other_site.namespace)
-    other.prepare(other_site)
-    packages = rig.HOME / "run" / "volumes" / "packages"
-    for name, path in ((site.claims.data, corpora), (site.claims.runs, folder), ("packages", packages)):
-        _volume(other, name, path)
+    other.prepare(other_site, folders | {site.claims.runs: folder})
     by_namespace = {tools.namespace: tools for tools in (place, other)}
 
     def wrapped(pod: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def repeated(node: Node, *keys: str) -> Iterator[Defect]:
     seen = set()
     for item in node.items:
         texts = tuple(item[key].text for key in keys)
-        if texts in seen:
+        if None not in texts and texts in seen:
             yield VALUE.at(item[keys[0]], f"'{texts[0]}' stands here a second time", fix="remove it")
         seen.add(texts)
 

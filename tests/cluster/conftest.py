@@ -19,7 +19,7 @@ from katib.backend.cluster.kinds import POD
 from katib.site import Site, load_site
 from tests.cluster import elsewhere, rig
 from tests.cluster.search import NAME, Katib
-from tests.cluster.tools import HOSTNAME, Tools
+from tests.cluster.tools import HOSTNAME, NOWHERE, Tools
 from tests.cluster.webhook import Webhook, registrations
 
 FOLDER = Path(__file__).parent
@@ -113,10 +113,17 @@ def site_file(site: Site, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def folders(site: Site) -> dict[str, Path]:
+    """Returns the claims of the test's namespace, with the folder of this machine that each leads to."""
+    return dict.fromkeys((site.claims.data, site.claims.runs), NOWHERE)
+
+
+@pytest.fixture
 def tools(
     context: str,
     kubeconfig: Path,
     site: Site,
+    folders: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Tools]:
@@ -128,7 +135,7 @@ def tools(
             made.make(manifest)
     else:
         request.getfixturevalue("katib").inject = True
-        made.prepare(site)
+        made.prepare(site, folders)
     yield made
     made.end()
 

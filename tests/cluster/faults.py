@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -17,6 +17,7 @@ from katib.backend.cluster.kinds import (
     ENDPOINT_SLICE,
     EVENT,
     INJECTION_LABEL,
+    LOCAL_QUEUE,
     MUTATING,
     NAMESPACE,
     NODE,
@@ -28,7 +29,7 @@ from katib.backend.cluster.kinds import (
 )
 from katib.site import Site
 from tests.cluster import rig
-from tests.cluster.tools import Tools, manifest
+from tests.cluster.tools import NOWHERE, Tools, manifest
 
 SYSTEM = "kubeflow"
 ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -198,7 +199,7 @@ def claim(use: str, **spec: Any) -> Injection:
         tools.kubectl("delete", "pvc", name)
         if "modes" in spec:
             tools.kubectl("delete", "pv", f"{tools.namespace}-{name}")
-            tools.claim(name, modes=spec["modes"])
+            tools.claims({name: NOWHERE}, spec["modes"])
         else:
             wanted = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
             tools.make(
@@ -399,15 +400,7 @@ def queue(*, exists: bool, version: str = "v1beta2") -> Injection:
                     "spec": {},
                 }
             )
-            tools.kubectl(
-                "patch",
-                "localqueue",
-                "gpus",
-                "--subresource=status",
-                "--type=merge",
-                "-p",
-                json.dumps({"status": {"conditions": [inactive]}}),
-            )
+            tools.status(replace(LOCAL_QUEUE, version=version), "gpus", {"conditions": [inactive]})
         yield None
         tools.kubectl("delete", "crd", "localqueues.kueue.x-k8s.io")
 

@@ -21,7 +21,7 @@ from katib.backend.cluster.kinds import (
     Object,
 )
 from katib.trial import CONTINUES_LABEL
-from tests.cluster.tools import Tools
+from tests.cluster.tools import Tools, bury_all
 
 NAME = "series3-dprnn"
 ASSIGNMENTS = {"lr": "0.001", "weight_decay": "1e-05", "grad_clip_norm": "5", "lr_factor": "0.5"}
@@ -182,7 +182,6 @@ def burying(tools: Tools) -> Iterator[None]:
 
 def _bury(tools: Tools) -> int:
     """Returns how many pods that are being deleted it has reported as gone."""
-    names = [pod["metadata"]["name"] for pod in tools.cluster.list(POD) if "deletionTimestamp" in pod["metadata"]]
-    for name in names:
-        tools.kubectl("delete", "pod", name, "--force", "--grace-period=0", "--wait=false", "--ignore-not-found")
-    return len(names)
+    deleted = [pod for pod in tools.cluster.list(POD) if "deletionTimestamp" in pod["metadata"]]
+    bury_all(tools.cluster, deleted)
+    return len(deleted)

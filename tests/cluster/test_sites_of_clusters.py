@@ -11,7 +11,7 @@ import yaml
 
 from katib.backend.cluster.client import Cluster
 from katib.backend.cluster.doctor import DoctorContext, examine
-from katib.backend.cluster.kinds import EXPERIMENT, NODE, Kind, Object, name_of
+from katib.backend.cluster.kinds import EXPERIMENT, LOCAL_QUEUE, NODE, Kind, Object, name_of
 from katib.manifest.claims import claim_manifests
 from katib.site import Site, load_site
 from tests.cluster.conftest import Verb
@@ -72,8 +72,7 @@ def test_a_site_of_this_kind_has_nothing_to_fix(name: str, tools: Tools) -> None
     with made(tools, site, objects) as world:
         if site.kueue_queue:
             with queue(exists=True)(tools, site):
-                active = '{"status": {"conditions": [{"type": "Active", "status": "True"}]}}'
-                tools.kubectl("patch", "localqueue", "gpus", "--subresource=status", "--type=merge", "-p", active)
+                tools.status(LOCAL_QUEUE, "gpus", {"conditions": [{"type": "Active", "status": "True"}]})
                 results = examine(DoctorContext(world, site, [manifest(site)]))
         else:
             results = examine(DoctorContext(world, site, [manifest(site)]))

@@ -85,14 +85,18 @@ def runs(site: Site) -> Iterator[Path]:
 
 
 @pytest.fixture
-def place(tools: Tools, site: Site, runs: Path, corpora: Path, katib: Webhook) -> Iterator[Tools]:
-    """Yields a namespace at `restricted` with the corpus, the runs folder and Python's packages as claims."""
-    tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
+def folders(site: Site, runs: Path, corpora: Path) -> dict[str, Path]:
+    """Returns the claims of a namespace: the corpus, the runs folder and Python's packages."""
     packages = rig.HOME / "run" / "volumes" / "packages"
     for source, target in ((Path(python_site.getsitepackages()[0]), "site-packages"), (ROOT, "repository")):
         _bind(source.resolve(), packages / target)
-    for name, path in ((site.claims.data, corpora), (site.claims.runs, runs), ("packages", packages)):
-        _volume(tools, name, path)
+    return {site.claims.data: corpora, site.claims.runs: runs, "packages": packages}
+
+
+@pytest.fixture
+def place(tools: Tools, katib: Webhook) -> Iterator[Tools]:
+    """Yields a namespace at `restricted`."""
+    tools.cluster.merge(NAMESPACE, tools.namespace, {"metadata": {"labels": {SECURITY: "restricted"}}})
     katib.wrap = partial(wrap, packages="packages")
     yield tools
     katib.wrap, katib.away = None, False
@@ -149,13 +153,6 @@ def running(place: Tools, db: DbManager, image: str, katib: Webhook) -> Services
     collector = partial(services.collector, image, place, NAME)
     katib.wrap = partial(wrap, packages="packages", rules=True, collector=collector)
     return Services(place, services.start(place, NAME, image))
-
-
-def _volume(tools: Tools, name: str, path: Path) -> None:
-    """Recreates the claim `name` of the namespace, on a folder of this machine."""
-    tools.kubectl("delete", "pvc", name, "--ignore-not-found")
-    tools.kubectl("delete", "pv", f"{tools.namespace}-{name}", "--ignore-not-found")
-    tools.claim(name, path=path)
 
 
 def _break(path: Path) -> None:

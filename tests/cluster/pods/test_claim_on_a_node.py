@@ -16,7 +16,6 @@ from katib.backend.cluster.kinds import EXPERIMENT, JOB, POD
 from katib.site import Site
 from katib.trainer_contract import CHECKSUM
 from tests.cluster import rig
-from tests.cluster.pods.conftest import _volume
 from tests.cluster.pods.trial import NAME, PATIENCE
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools, manifest
@@ -24,15 +23,19 @@ from tests.cluster.watched import Watched
 
 
 @pytest.fixture
-def data(place: Tools, site: Site) -> Iterator[Path]:
+def data(site: Site) -> Iterator[Path]:
     """Yields the folder of a data claim of the test's own, which the site's user may write."""
     folder = rig.HOME / "run" / "volumes" / f"{site.namespace}-data"
     folder.mkdir(parents=True)
     os.chown(folder, site.user.uid, site.user.gid)
-    _volume(place, site.claims.data, folder)
     yield folder
-    place.kubectl("delete", "pods", "--all", "--timeout=120s")
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def folders(folders: dict[str, Path], site: Site, data: Path) -> dict[str, Path]:
+    """Returns the claims with that of the data on this folder."""
+    return folders | {site.claims.data: data}
 
 
 def gone(place: Tools) -> None:
