@@ -20,7 +20,7 @@ from katib.cli._bundles import Changes, bundled
 from katib.cli.options import Notify, Out, SiteFile, Slots, Trackers, Yes, recipient_of, trackers_of
 from katib.cli.searches import confirm
 from katib.conclude.stages import due, require_mixtures
-from katib.errors import CostError, ManifestError, SpecError, nearest
+from katib.errors import CostError, ManifestError, SepsweepError, SpecError, nearest
 from katib.manifest.experiment import load_experiment
 from katib.manifest.render import Overrides, render
 from katib.program import as_typed, out_variable
@@ -133,7 +133,14 @@ def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
 
 def _close(out: Path, experiment: str, halt: Halt | None) -> int:
     """Prints the table, what ended the search, and the next commands; returns the exit code."""
-    table = read_table(out, experiment)
+    try:
+        table = read_table(out, experiment)
+    except SepsweepError:
+        # What ended the search may have taken its record, too, and is what has to be said.
+        if halt is None:
+            raise
+        print(f"error: {as_typed(str(halt))}", file=sys.stderr)
+        return halt.code or 1
     if table.rows:
         print_table(table, output())
     print_words(table.counted)

@@ -224,6 +224,9 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 def unreadable(folder: Path, why: str) -> RecordError:
     """Returns the error of a store in `folder` that is damaged, or was not made by this engine."""
-    return RecordError(
-        f"{folder / DATABASE}: cannot be read ({why}); put it back from a copy, or move {folder} away to begin anew"
-    )
+    fix = f"put it back from a copy, or move {folder} away to begin anew"
+    if "readonly" in why:
+        fix = "a write was cut off there, and is undone once the folder can be written; copy it to where it can"
+    elif "locked" in why:
+        fix = "another program holds it; end that, or try again"
+    return RecordError(f"{folder / DATABASE}: cannot be read ({why}); {fix}")

@@ -73,7 +73,7 @@ class Store:
         """Returns a new store. It is built in another file, which is then renamed, so that no store is incomplete."""
         path, building = folder / DATABASE, folder / f"{DATABASE}.new"
         building.unlink(missing_ok=True)
-        with _writing(path):
+        with _writing(path, new=True):
             storage = _storage(building, durable=False)
             direction = StudyDirection.MAXIMIZE if identity.direction is Direction.MAXIMIZE else StudyDirection.MINIMIZE
             study = storage.create_new_study([direction], identity.name)
@@ -205,10 +205,15 @@ def _reading(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def _writing(path: Path, *, new: bool = False) -> Iterator[None]:
     try:
         yield
     except (OSError, *_DATABASE_ERRORS) as error:
+        # An open file can be read after somebody has removed it; SQLite then says that it is read-only.
+        if not (new or path.exists()):
+            raise EngineError(
+                f"{path}: was removed while the search was running; choose another NAME (--name) to begin anew"
+            ) from error
         raise EngineError(
             f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "
             "make room and run the same command again"

@@ -12,7 +12,8 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
-from tests.katib.backend.local.rig import Rig, manifest
+from katib.backend.local.record import unreadable
+from tests.katib.backend.local.rig import Rig, manifest, script
 from tests.ports import free_port
 from tests.verbs import katib
 
@@ -145,6 +146,23 @@ def test_a_store_that_is_damaged_is_named(rig: Rig) -> None:
         assert f"{database}: cannot be read" in line
     assert database.read_bytes() == before
     assert not log.exists()
+
+
+def test_a_write_that_was_cut_off_on_a_volume_that_is_now_read_only_is_no_reason_to_begin_anew() -> None:
+    for why, fix in {
+        "attempt to write a readonly database": "is undone once the folder can be written",
+        "database is locked": "try again",
+        "database disk image is malformed": "put it back from a copy",
+    }.items():
+        assert f"({why}); " in (line := str(unreadable(Path("runs/a"), why)))
+        assert fix in line
+
+
+def test_a_study_that_is_removed_while_its_search_runs_is_named(rig: Rig) -> None:
+    study = f"{rig.out}/test/study.db"
+    done = rig.run(script(f"rm {study}; echo val_si_snr=1", values=("1",)))
+    line = f"error: {study}: was removed while the search was running; choose another NAME (--name) to begin anew"
+    assert (done.returncode, done.stderr) == (1, f"{line}\n")
 
 
 def test_a_manifest_that_a_power_failure_emptied_is_written_again(rig: Rig) -> None:
