@@ -212,7 +212,8 @@ def _writing(path: Path, *, new: bool = False) -> Iterator[None]:
         # An open file can be read after somebody has removed it; SQLite then says that it is read-only.
         if not (new or path.exists()):
             raise EngineError(
-                f"{path}: was removed while the search was running; choose another NAME (--name) to begin anew"
+                f"{path}: was removed while the search was running, and the same command cannot go on: choose another"
+                " NAME (--name)"
             ) from error
         raise EngineError(
             f"{path}: cannot be written ({_cause(error)}); what has finished is kept, "

@@ -161,8 +161,8 @@ def test_a_write_that_was_cut_off_on_a_volume_that_is_now_read_only_is_no_reason
 def test_a_study_that_is_removed_while_its_search_runs_is_named(rig: Rig) -> None:
     study = f"{rig.out}/test/study.db"
     done = rig.run(script(f"rm {study}; echo val_si_snr=1", values=("1",)))
-    line = f"error: {study}: was removed while the search was running; choose another NAME (--name) to begin anew"
-    assert (done.returncode, done.stderr) == (1, f"{line}\n")
+    why = "was removed while the search was running, and the same command cannot go on: choose another NAME (--name)"
+    assert (done.returncode, done.stderr) == (1, f"error: {study}: {why}\n")
 
 
 def test_a_manifest_that_a_power_failure_emptied_is_written_again(rig: Rig) -> None:
