@@ -24,7 +24,7 @@ file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
 fcntl.flock(file, fcntl.LOCK_EX)
 if "--deaf" in sys.argv: signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print(flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 """Holds the lock of a file."""
 
@@ -57,13 +57,13 @@ def test_an_id_in_the_file_is_signalled_only_where_it_has_the_lock(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """Another process of the user, its group, all processes, and what is no number: only the holder is asked to end."""
-    other, holder = start("sleep", "60", start_new_session=True), held(tmp_path, start)
+    other, holder = start("sleep", "600", start_new_session=True), held(tmp_path, start)
     (tmp_path / HOLD).write_text(text.format(other=other.pid))
     signalled: list[int] = []
     kill, killpg = os.kill, os.killpg
     monkeypatch.setattr(os, "kill", lambda one, number: (signalled.append(one), kill(one, number)))
     monkeypatch.setattr(os, "killpg", lambda one, number: (signalled.append(-one), killpg(one, number)))
-    assert end_leftovers([tmp_path], grace=20) == [tmp_path]
+    assert end_leftovers([tmp_path], grace=600) == [tmp_path]
     assert holder.wait() == -15
     assert other.poll() is None
     assert set(signalled) <= {holder.pid}
@@ -71,9 +71,9 @@ def test_an_id_in_the_file_is_signalled_only_where_it_has_the_lock(
 
 @pytest.mark.parametrize("text", ["{other}\n", "1\n", "-1\n"])
 def test_where_nobody_has_the_lock_nobody_is_signalled(tmp_path: Path, start: Start, text: str) -> None:
-    other = start("sleep", "60")
+    other = start("sleep", "600")
     (tmp_path / HOLD).write_text(text.format(other=other.pid))
-    assert end_leftovers([tmp_path], grace=20) == []
+    assert end_leftovers([tmp_path], grace=600) == []
     assert other.poll() is None
 
 
@@ -89,10 +89,10 @@ def test_a_process_that_only_reads_the_file_is_not_signalled(tmp_path: Path, sta
     holder = held(tmp_path, start)
     reader = start("tail", "-f", str(tmp_path / HOLD))
     (tmp_path / HOLD).write_text(f"{reader.pid}\n")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while not opened(reader.pid, tmp_path / HOLD):
         assert time.monotonic() < deadline
-    end_leftovers([tmp_path], grace=20)
+    end_leftovers([tmp_path], grace=600)
     assert (holder.wait(), reader.poll()) == (-15, None)
 
 
@@ -146,7 +146,7 @@ def test_who_is_waited_for_is_said_and_killed_in_the_end(tmp_path: Path, start: 
 
 def outlived(folder: Path, start: Start) -> tuple[TrialProcess, int]:
     """Returns a trial that has ended and left a process of a session of its own behind, which has inherited the lock."""
-    script = 'setsid sleep 60 >/dev/null 2>&1 & echo "$!" >left'
+    script = 'setsid sleep 600 >/dev/null 2>&1 & echo "$!" >left'
     trial = TrialProcess(["sh", "-c", script], dict(os.environ), folder, folder)
     while trial.poll() is None:
         time.sleep(0.01)
@@ -163,13 +163,13 @@ def test_what_outlives_a_trial_ends_with_it(tmp_path: Path, start: Start) -> Non
         time.sleep(0.01)
     again.close()
     assert not family.lives(left)
-    assert end_leftovers([tmp_path], grace=20) == []
+    assert end_leftovers([tmp_path], grace=600) == []
 
 
 def test_a_start_after_kill_ends_what_only_a_grandchild_holds(tmp_path: Path, start: Start) -> None:
     trial, left = outlived(tmp_path, start)
     said: list[str] = []
-    assert end_leftovers([tmp_path], 20, said.append) == [tmp_path]
+    assert end_leftovers([tmp_path], 600, said.append) == [tmp_path]
     assert not family.lives(left)
     assert f"process {left}" in said[0]
     trial.close()
@@ -177,7 +177,7 @@ def test_a_start_after_kill_ends_what_only_a_grandchild_holds(tmp_path: Path, st
 
 def test_an_id_that_the_system_gave_away_is_not_signalled(tmp_path: Path, start: Start) -> None:
     """Once a trial has been collected its id is free, and may lead the group of another process of the user."""
-    other = start("sleep", "60", start_new_session=True)
+    other = start("sleep", "600", start_new_session=True)
     trial = TrialProcess(["true"], dict(os.environ), tmp_path)
     while trial.poll() is None:
         time.sleep(0.01)

@@ -282,7 +282,7 @@ def test_a_changed_study_alone_is_read_again(made: Path, tmp_path: Path, monkeyp
 
 def test_what_runs_is_shown_before_the_long_table_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
-    late = [replace(part, build=lambda view: str(go_on.wait(30))) if part.id == "lanes" else part for part in PARTS]
+    late = [replace(part, build=lambda view: str(go_on.wait(600))) if part.id == "lanes" else part for part in PARTS]
     monkeypatch.setattr(screen, "PARTS", late)
     browser = Browser(Fake(table(*(row(number, [1.0], state="Running") for number in range(1, 130)))))
     try:
@@ -307,7 +307,7 @@ def test_a_search_that_has_ended_shows_what_it_came_to(tmp_path: Path, monkeypat
 
 def shown(browser: Browser, section: str) -> str:
     """Returns a section of the page that follows the others."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 600
     while section not in (found := browser.sections("series3-sepformer")) and time.monotonic() < until:
         time.sleep(0.05)
     return found[section]
