@@ -94,7 +94,7 @@ class Frame:
         for share, words in self.y.ticks():
             y = self.floor - share * (self.floor - self.top)
             parts.append(line([(self.left, y), (self.end, y)], "grid"))
-            parts.append(fitted(self.left - GAP, y + 4, words, TITLE * (self.left - GAP), "tick", "end"))
+            parts.append(fitted(self.left - GAP, y + 4, words, TITLE * LABELS * self.width, "tick", "end"))
         below = self.floor + self.bottom
         ticks = self.x.ticks(min(most, 11))
         apart = min((abs(after - one) for (one, _), (after, _) in pairwise(ticks)), default=1.0)
@@ -109,7 +109,8 @@ class Frame:
             parts.append(fitted(x, below + TEXT + 6, words, room, "tick", "middle"))
         parts.append(line([(self.left, below), (self.end, below)], "axis"))
         if self.x_title:
-            middle, wide = (self.left + self.end) / 2, TITLE * (self.end - self.left)
+            middle = (self.left + self.end) / 2
+            wide = TITLE * 2 * min(middle, self.width - middle)
             parts.append(fitted(middle, self.height - 4, self.x_title, wide, "title", "middle"))
         if self.y_title:
             parts.append(fitted(EDGE, self.top - 7 - self._lift, self.y_title, TITLE * self.width, "title"))

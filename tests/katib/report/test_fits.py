@@ -42,6 +42,8 @@ def test_no_label_covers_another_and_the_page_fits_its_window(reader: Page, tmp_
     for width in (1280, PHONE):
         reader.open(file, width=width)
         assert reader.evaluate(COVERED) == []
+        shortened = reader.evaluate("document.querySelectorAll('svg.drawn text[data-tip]').length")
+        assert (shortened > 0) == (name == "long names")
         assert reader.evaluate("document.documentElement.scrollWidth") == width
         outside = """[...document.querySelectorAll("h1, h2, h3, dt, dd, p, li, figcaption")]
             .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"""
