@@ -24,6 +24,9 @@ def overview(summary: Callable[[str], str]) -> str:
         "Then a search on your own corpus, and the options of a verb:",
         f"  {program} local convtasnet --preset debug --data path/to/PolSESS",
         f"  {program} local --help",
+        "Or one of a trainer of your own, which prints its metric once an epoch:",
+        f"  {program} init mine.yaml",
+        f"  {program} local mine.yaml",
     )
     found = list(head)
     for heading, verbs in GROUPS.items():

@@ -61,7 +61,7 @@ def _model(where: Where, experiment: str, top: int | None, trial: str | None) ->
         backend = where.backend
         table = _table(backend, where.out, experiment)
         name, chosen = table.place, choose(table, top, trial).trial
-        require_ours(table)
+        require_ours(table, chosen)
         with backend.run_directory(name, chosen) as run:
             yield Model(run, chosen, name)
         return

@@ -48,7 +48,9 @@ def init(
     command: Annotated[str | None, typer.Option(help=COMMAND)] = None,
     metric: Annotated[str | None, typer.Option(help="the metric that it prints once an epoch, as NAME=VALUE")] = None,
     direction: Annotated[str | None, typer.Option(help="which values are better: maximize or minimize")] = None,
-    ranges: Annotated[list[str] | None, typer.Option("--range", help=f"for each placeholder: {FORM}")] = None,
+    ranges: Annotated[
+        list[str] | None, typer.Option("--range", metavar="NAME=VALUES", help=f"for each placeholder: {FORM}")
+    ] = None,
     regexp: Annotated[str | None, typer.Option(help=r"how else the metric's line looks: 'loss: (\S+)'")] = None,
     unit: Annotated[str | None, typer.Option(help="that of the metric's values: %, m/s")] = None,
     epochs: Annotated[int, typer.Option(help="epochs of each trial", min=1, max=MOST)] = 10,
@@ -77,7 +79,9 @@ def init(
         "epochs": epochs,
         "hours_per_run": LEAST_HOURS,
         "max_failed_trials": FAILED,
-        "algorithm": {"name": "bayesianoptimization" if positive else "tpe"},
+        "algorithm": {"name": "bayesianoptimization", "settings": {"n_initial_points": "5"}}
+        if positive
+        else {"name": "tpe"},
         "early_stopping": {"name": "medianstop", "min_trials_required": 3, "start_step": min(3, epochs)},
         "search": {key: _dumped(one) for key, one in searched.items()},
     }

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from katib.columns import without_prefix
 from katib.conclude.noise import Noise
 from katib.conclude.selection import Candidate
+from katib.measure import Measure
 from katib.table.trial_table import TrialTable
 from katib.terminal import output, print_rows, print_words
-from katib.text import short, with_unit
+from katib.text import estimate, short, with_unit
 
 
 def print_candidates(table: TrialTable, candidates: Sequence[Candidate], noise: Noise | None) -> None:
@@ -25,7 +26,7 @@ def print_candidates(table: TrialTable, candidates: Sequence[Candidate], noise: 
         [
             str(number),
             with_unit(candidate.mean, metric),
-            "" if candidate.sd is None else with_unit(candidate.sd, metric),
+            "" if candidate.sd is None else _spread(candidate.sd, metric),
             with_unit(candidate.observed, metric),
             str(candidate.rank),
             ", ".join(name.removeprefix(prefix) for name in candidate.trials),
@@ -39,4 +40,9 @@ def print_candidates(table: TrialTable, candidates: Sequence[Candidate], noise: 
     if noise is None:
         print_words("seed-to-seed sd unknown: no trial has anything to be compared with")
     else:
-        print_words(f"seed-to-seed sd {with_unit(noise.sd, metric)}, {noise.source}")
+        print_words(f"seed-to-seed sd {_spread(noise.sd, metric)}, {noise.source}")
+
+
+def _spread(sd: float, metric: Measure) -> str:
+    """Returns a standard deviation with as many digits as `estimate` gives one."""
+    return estimate(0.0, sd, metric).rpartition("± ")[2]

@@ -64,11 +64,14 @@ def choose(table: TrialTable, top: int | None, trial: str | None) -> TrialRow:
     return ended[place - 1]
 
 
-def require_ours(table: TrialTable) -> None:
-    """Raises ResultError where the trials of a table are another trainer's."""
+def require_ours(table: TrialTable, trial: str) -> None:
+    """Raises ResultError that says where the files of a trial lie, where it is another trainer's."""
     if not Manifest(table.identity.spec).trains_ours:
+        here = table.folder if table.venue.run_directories else None
+        where = here / trial if here else f"the folder {trial} of the cluster's runs volume"
         raise ResultError(
-            f"the trials of '{table.identity.name}' are not runs of `python -m trainer`, whose models alone are known"
+            f"the trials of '{table.identity.name}' are not runs of `python -m trainer`, whose models alone are known;"
+            f" what its program has written is in {where}"
         )
 
 

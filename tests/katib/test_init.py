@@ -46,7 +46,7 @@ def test_it_writes_a_spec_with_which_a_search_runs(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["mine.yaml", "train.py"]
     assert not list((folder.parent / "temporary").iterdir())
     text = (folder / "mine.yaml").read_text()
-    assert len(text.splitlines()) <= 15
+    assert len(text.splitlines()) <= 16
     assert "had loss 1.343\n" in text
     assert "  samples: {type: int, min: 1, max: 8, distribution: uniform, why: " in text
     (folder / "manifest.yaml").write_text(katib("render", "mine.yaml").stdout)

@@ -192,6 +192,19 @@ def searched(folder: Path) -> Path:
     return folder
 
 
+def test_fetch_says_where_the_files_of_its_best_trial_lie(searched: Path) -> None:
+    best = json.loads(katib("results", "quadratic", "--json").stdout)[0]["trial"]
+    done = katib("fetch", "quadratic")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(f"what its program has written is in runs/quadratic/{best}\n")
+    assert Path("runs/quadratic", best).is_dir()
+
+
+def test_best_says_no_digits_of_a_deviation_that_nobody_knows(searched: Path) -> None:
+    (sd,) = re.findall(r"seed-to-seed sd (\S+),", katib("best", "quadratic").stdout)
+    assert len(sd.replace(".", "").replace("-", "").lstrip("0").split("e")[0]) <= 2
+
+
 def test_its_plan_counts_its_trials(searched: Path) -> None:
     done = katib("plan", "quadratic.yaml", "--json")
     assert done.stderr == ""

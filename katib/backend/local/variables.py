@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from katib.errors import ManifestError, nearest
 from katib.manifest.command import expand
 from katib.manifest.experiment import Experiment, TrialPod
+from katib.site import TRACKED_VARIABLES
 from katib.tree import Tree, at
 
 TRIAL_NAME = "KATIB_TRIAL_NAME"
@@ -64,14 +65,17 @@ def labels(pod: TrialPod, experiment: Experiment) -> dict[str, str]:
 
 
 def unset(pod: TrialPod, experiment: Experiment, given: Mapping[str, str]) -> Iterator[str]:
-    """Yields the variables that stay unset, because they are optional and only a cluster has them, one line each."""
+    """Yields the variables that stay unset, because they are optional and only a cluster has them, one line each.
+
+    W&B's are none of them: without a key nothing is reported to it, as anywhere.
+    """
     for source in pod.container.env_from:
         for key, kind in _SOURCES.items():
             if held := at(source, key):
                 yield f"the variables of the {kind} '{held.get('name')}' are left unset (envFrom)"
     values = variables(pod, experiment, given)
     for variable in pod.container.env:
-        if variable.name not in values:
+        if variable.name not in values and variable.name not in TRACKED_VARIABLES:
             yield f"{variable.name} is left unset: it is in a cluster, and optional"
 
 

@@ -77,6 +77,8 @@ def test_a_value_that_a_cluster_holds_is_the_users_or_unset_or_refused(kind: str
     assert "TOKEN" not in variables(*trial(env(optional=True)), {})
     assert list(unset(*trial(env(optional=True)), {})) == ["TOKEN is left unset: it is in a cluster, and optional"]
     assert list(unset(*trial(env(optional=True)), {"TOKEN": "mine"})) == []
+    key = {"name": "WANDB_API_KEY", "valueFrom": {kind: {"name": "keys", "key": "token", "optional": True}}}
+    assert list(unset(*trial([key]), {})) == []
     word = "Secret" if kind == "secretKeyRef" else "ConfigMap"
     with pytest.raises(ManifestError, match=f"test: env TOKEN: its value is in the {word} 'keys' of a cluster"):
         variables(*trial(env()), {})
