@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 
@@ -77,7 +78,7 @@ def _run(verb: str, words: list[str]) -> int:
 
 def run() -> int:
     """Runs the command line of the program `sepsweep`, and returns the exit code; 130 after Ctrl-C."""
-    _open_standard_streams()
+    _prepare_streams()
     try:
         code = main(sys.argv[1:])
         sys.stdout.flush()
@@ -95,16 +96,22 @@ def run() -> int:
     return code
 
 
-def _open_standard_streams() -> None:
+def _prepare_streams() -> None:
     """Opens /dev/null for a standard stream that whoever started the program has closed, as `>&-` does.
 
     Otherwise a file that is opened later gets the number of the stream, and a library's warning is written into it.
+
+    A file or a pipe gets UTF-8 whatever the locale says, because programs read it; a terminal that lacks a character
+    shows a question mark.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         name = ("stdin", "stdout", "stderr")[descriptor]
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, "w" if descriptor else "r", encoding="utf-8"))  # noqa: SIM115, PTH123
     os.close(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 if __name__ == "__main__":

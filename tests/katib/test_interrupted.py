@@ -1,6 +1,7 @@
 """Ctrl-C, and a stdout that takes nothing or is not there: one line at most, and no trace, in whatever verb."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,36 @@ def test_a_stdout_that_is_full_or_closed_is_no_trace(words: list[str]) -> None:
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize("module", ["katib", "trainer"])
+PROGRAMS = {"katib": "katib.run()", "trainer": "guard.guarded(main)"}
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_locale_without_the_characters_is_no_trace(module: str, terminal: bool, tmp_path: Path) -> None:
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import sys, katib.__main__ as katib, trainer.guard as guard\n"
+        "def main(words):\n"
+        "    print('0.1 \\u00b1 0.2 \\udcff')\n"
+        "    return 0\n"
+        "katib.main = main\n"
+        f"sys.exit({PROGRAMS[module]})\n"
+    )
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert os.read(ours, 100).split() == (b"0.1 ? 0.2 ?" if terminal else "0.1 ± 0.2 ?".encode()).split()
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_is_devnull_and_never_the_number_of_a_file(module: str, closed: str, tmp_path: Path) -> None:
     """A file that got the number of stdout or stderr would hold what is printed there."""
@@ -61,7 +91,7 @@ def test_a_closed_stream_is_devnull_and_never_the_number_of_a_file(module: str, 
         "        file.write(str(file.fileno() > 2).encode())\n"
         "    return 0\n"
         "katib.main = main\n"
-        f"sys.exit({'katib.run()' if module == 'katib' else 'guard.guarded(main)'})\n"
+        f"sys.exit({PROGRAMS[module]})\n"
     )
     out = tmp_path / "out"
     command = f'exec "$0" "$1" "$2" {closed}'
