@@ -124,7 +124,7 @@ def _provenance(view: View) -> str:
 
 
 def _next(view: View) -> str:
-    steps = next_steps(view.table, view.where)
+    steps = next_steps(view.table, view.where, confirmed=view.conclusion.verdict is not None)
     return _html("next", next="\n".join(f"{command:<48}  # {what}" for what, command in steps))
 
 

@@ -124,14 +124,14 @@ def summary_notes(table: TrialTable) -> list[str]:
     return notes
 
 
-def next_steps(table: TrialTable, where: str = "") -> list[tuple[str, str]]:
-    """Returns what to do now, each step with its command."""
+def next_steps(table: TrialTable, where: str = "", *, confirmed: bool = False) -> list[tuple[str, str]]:
+    """Returns what to do now, each step with its command; what is `confirmed` has its verdict already."""
     name = table.identity.name
     asked, where = where, where + table.venue.variables
     steps = []
     if table.best is not None:
         steps.append(("the most promising configurations", f"make best EXPERIMENT={name}{where}"))
-        if not table.under_way and (command := confirm_command(table, asked)):
+        if not table.under_way and not confirmed and (command := confirm_command(table, asked)):
             steps.append(("the three most promising, with three seeds each", command))
         steps.append(("an entry in EXPERIMENT_LOG.md", f"make log EXPERIMENT={name}{where}"))
     steps.append(("rebuild this report", f"make report EXPERIMENT={name}{where}"))

@@ -145,6 +145,9 @@ def test_a_command_that_is_advised_finds_the_same_search(venue: Venue, name: str
     found = made(tmp_path, trial("a", *[1.0] * 100), trial("b", *[2.0] * 100), name=name)
     found = replace(found, venue=venue)
     steps = [step for _, step in next_steps(found)]
+    again = [step for _, step in next_steps(found, confirmed=True)]
+    assert [step for step in steps if step not in again] == [step for step in steps if "confirm" in step]
+    assert len(again) == len(steps) - 1
     assert command in steps
     assert all(step.endswith(" CLUSTER=1") == (venue is CLUSTER) for step in steps)
     told = entry(found, "", None)
