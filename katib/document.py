@@ -30,6 +30,11 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
     data = _data(path, error)
     if not isinstance(data, dict):
         raise error(f"{path}: holds no keys; it must have {', '.join(sorted(model.model_fields))}")
+    if data.get("kind") == "Experiment" and "kind" not in model.model_fields:
+        raise error(
+            f"{path}: is an Experiment manifest, and a {model.__name__.lower()} is wanted here; the verbs local and"
+            " check take the manifest, results, best and report its name"
+        )
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as cause:

@@ -25,7 +25,7 @@ from katib.errors import FolderError, ResultError, SpecError
 from katib.manifest.object import Manifest
 from katib.measure import SI_SNR, Measure
 from katib.ranges import text_of
-from katib.spec import Spec, load_spec, specs
+from katib.spec import Spec, is_path, load_spec, specs
 from katib.spec_flags import require_next_phase
 from katib.spec_parts import Architecture
 from katib.table.trial_table import TrialRow, TrialTable
@@ -56,6 +56,8 @@ def require_phase(model: str) -> Architecture:
     spec = load_spec(model)
     require_next_phase(spec)
     if spec.next_phase is None:
+        if is_path(model):
+            raise SpecError(f"{model}: its spec has no next phase; add next_phase: {{field: NAME, values: [A, B]}}")
         others = [other for other in specs() if load_spec(other).next_phase is not None]
         raise SpecError(f"{model}: its spec has no next phase; these have one: {', '.join(others)}")
     return spec.next_phase

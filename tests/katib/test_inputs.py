@@ -107,3 +107,15 @@ def test_bad_command_line_ends_with_one_line_and_exit_code_2(words: list[str], m
     assert done.stdout == ""
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_manifest_in_the_place_of_a_spec_is_told_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: x}\n")
+    for verb in ("confirm", "render", "plan"):
+        done = katib(verb, str(path))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == (
+            f"error: {path}: is an Experiment manifest, and a spec is wanted here; the verbs local and check take the"
+            " manifest, results, best and report its name\n"
+        )

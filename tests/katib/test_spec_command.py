@@ -292,7 +292,7 @@ def test_what_a_command_does_not_declare_no_verb_does(searched: Path) -> None:
     extend = ("extend", "--epochs", "9")
     assert "does not say `resume: true`, that the command goes on" in refused(*extend)
     assert "its command has no {epochs}, so that no run can go on" in refused(*extend, resume=True, command=seedless)
-    assert "its spec has no next phase" in refused("arch")
+    assert "its spec has no next phase; add next_phase: {field: NAME, values: [A, B]}" in refused("arch")
     promote = {"name": "promote"}
     assert "the spec does not say `resume: true`, that the command does so; or take medianstop" in refused(
         "local", early_stopping=promote
