@@ -25,6 +25,20 @@ def commit(root: Path) -> str:
     return f"{name}-dirty" if changed else name
 
 
+def commit_of(folder: Path) -> str:
+    """Returns the short hash of the checkout that `folder` lies in, with `-dirty` where a file of it is changed.
+
+    Raises ClusterError without git, and where it is no checkout.
+    """
+    git = ["git", "-C", str(folder)]
+    try:
+        name = run([*git, "rev-parse", "--short=12", "--verify", "HEAD"]).strip()
+        changed = run([*git, "status", "--porcelain", "--untracked-files=no"]).strip()
+    except FileNotFoundError:
+        raise ClusterError("git is not installed") from None
+    return f"{name}-dirty" if changed else name
+
+
 def run(words: list[str], *, show: bool = False) -> str:
     """Returns what a program prints; with `show`, its output goes to the terminal instead.
 

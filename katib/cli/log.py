@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
-from katib.checkout import commit
+from katib.checkout import commit, commit_of
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import Experiment
 from katib.cli.tables import tell, trial_table
 from katib.conclude.confirmation import find_verdict
 from katib.conclude.remarks import remarks
 from katib.errors import ClusterError
+from katib.manifest.object import Manifest
 from katib.program import ROOT
 from katib.report.log import write
 from katib.report.provenance import provenance
+from katib.table.trial_table import TrialTable
 
 
 @bundled
@@ -26,13 +28,16 @@ def log(
     """Writes what EXPERIMENT was, took and found into the log; an earlier entry of it is replaced."""
     table = trial_table(where.backend, experiment)
     tell(remarks(table))
-    replaced = write(file, table, _commit(), find_verdict(where.out, table), provenance(table, where.out))
+    replaced = write(file, table, _commit(table), find_verdict(where.out, table), provenance(table, where.out))
     print(f"{file}: entry of '{table.place}' {'replaced' if replaced else 'added'}")
 
 
-def _commit() -> str:
-    """Returns the commit of this checkout, with which images are tagged; "unknown" outside a checkout."""
+def _commit(table: TrialTable) -> str:
+    """Returns the commit of this checkout, with which images are tagged, or "unknown" outside a checkout.
+
+    Of a trainer of the user's own it is that of the current folder, where its command runs.
+    """
     try:
-        return commit(ROOT)
+        return commit(ROOT) if Manifest(table.identity.spec).trains_ours else commit_of(Path.cwd())
     except ClusterError:
         return "unknown (not a checkout of git)"

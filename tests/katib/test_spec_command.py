@@ -200,6 +200,21 @@ def test_fetch_says_where_the_files_of_its_best_trial_lie(searched: Path) -> Non
     assert Path("runs/quadratic", best).is_dir()
 
 
+def test_the_log_has_the_commit_of_the_folder_where_its_trainer_lies(searched: Path) -> None:
+    assert katib("log", "quadratic").returncode == 0
+    assert "- Commit: unknown (not a checkout of git)\n" in Path("EXPERIMENT_LOG.md").read_text()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for words in (["init", "-q"], ["add", "train.py"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], check=True, capture_output=True, text=True
+    ).stdout
+    for change, mark in (("", ""), ("# changed\n", "-dirty")):
+        Path("train.py").write_text(Path("train.py").read_text() + change)
+        assert katib("log", "quadratic").returncode == 0
+        assert f"- Commit: {commit.strip()}{mark}\n" in Path("EXPERIMENT_LOG.md").read_text()
+
+
 def test_best_says_no_digits_of_a_deviation_that_nobody_knows(searched: Path) -> None:
     (sd,) = re.findall(r"seed-to-seed sd (\S+),", katib("best", "quadratic").stdout)
     assert len(sd.replace(".", "").replace("-", "").lstrip("0").split("e")[0]) <= 2
