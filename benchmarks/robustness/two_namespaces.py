@@ -86,7 +86,7 @@ class Half:
 
 @pytest.fixture
 def halves(
-    place: Tools, site: Site, runs: Path, folders: dict[str, Path], db: DbManager, image: str, katib: Webhook
+    place: Tools, site: Site, runs: Path, claim_folders: dict[str, Path], db: DbManager, image: str, katib: Webhook
 ) -> Iterator[list[Half]]:
     """Yields the two searches."""
     luck, folder = random.Random(SEED), runs.with_name(f"{runs.name}-b")
@@ -94,7 +94,7 @@ def halves(
     os.chown(folder, site.user.uid, site.user.gid)
     other_site = site.model_copy(update={"namespace": f"{site.namespace}-b"})
     other = Tools(place.kubeconfig, other_site.namespace)
-    other.prepare(other_site, folders | {site.claims.runs: folder})
+    other.prepare(other_site, claim_folders | {site.claims.runs: folder})
     by_namespace = {tools.namespace: tools for tools in (place, other)}
 
     def wrapped(pod: dict[str, Any]) -> dict[str, Any]:

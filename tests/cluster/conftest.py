@@ -113,7 +113,7 @@ def site_file(site: Site, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folders(site: Site) -> dict[str, Path]:
+def claim_folders(site: Site) -> dict[str, Path]:
     """Returns the claims of the test's namespace, with the folder of this machine that each leads to."""
     return dict.fromkeys((site.claims.data, site.claims.runs), NOWHERE)
 
@@ -123,7 +123,7 @@ def tools(
     context: str,
     kubeconfig: Path,
     site: Site,
-    folders: dict[str, Path],
+    claim_folders: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> Iterator[Tools]:
@@ -135,7 +135,7 @@ def tools(
             made.make(manifest)
     else:
         request.getfixturevalue("katib").inject = True
-        made.prepare(site, folders)
+        made.prepare(site, claim_folders)
     yield made
     made.end()
 

@@ -49,16 +49,16 @@ class Tools:
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.namespace, config_file=self.kubeconfig)
 
-    def prepare(self, site: Site, folders: Mapping[str, Path] | None = None) -> None:
+    def prepare(self, site: Site, claim_folders: Mapping[str, Path] | None = None) -> None:
         """Creates the namespace as k8s/base does, with bound claims and the secret.
 
-        `folders` has the claims by name, with the folder of this machine that each leads to.
+        `claim_folders` has the claims by name, with the folder of this machine that each leads to.
         """
         labels = {INJECTION_LABEL: "enabled", "pod-security.kubernetes.io/enforce": "baseline"}
         self.apply(NAMESPACE, "v1", "Namespace", self.namespace, labels=labels)
         if site.wandb:
             self.apply(SECRET, "v1", "Secret", site.wandb.secret, stringData={"api-key": "0" * 40})
-        self.claims(folders or dict.fromkeys((site.claims.data, site.claims.runs), NOWHERE))
+        self.claims(claim_folders or dict.fromkeys((site.claims.data, site.claims.runs), NOWHERE))
         self.first(SERVICE_ACCOUNT, "", lambda found: found["metadata"]["name"] == "default")
 
     def apply(self, kind: Kind, version: str, word: str, name: str, labels: Object | None = None, **body: Any) -> None:
@@ -90,14 +90,14 @@ class Tools:
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         return rig.kubectl("-n", self.namespace, *words, stdin=stdin, kubeconfig=self.kubeconfig)
 
-    def claims(self, folders: Mapping[str, Path], modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
+    def claims(self, claim_folders: Mapping[str, Path], modes: tuple[str, ...] = ("ReadWriteMany",)) -> None:
         """Creates claims, each bound to a volume of its own on its folder."""
         size = {"storage": "1Gi"}
         same = {"accessModes": list(modes), "storageClassName": ""}
-        volumes = {name: f"{self.namespace}-{name}" for name in folders}
+        volumes = {name: f"{self.namespace}-{name}" for name in claim_folders}
         for name, volume in volumes.items():
             place = {
-                "hostPath": {"path": str(folders[name])},
+                "hostPath": {"path": str(claim_folders[name])},
                 "claimRef": {"name": name, "namespace": self.namespace},
             }
             self.apply(VOLUME, "v1", "PersistentVolume", volume, spec={**same, **place, "capacity": size})
@@ -107,7 +107,7 @@ class Tools:
         for name, volume in volumes.items():
             spec = {**same, "resources": {"requests": size}, "volumeName": volume}
             self.apply(CLAIM, "v1", "PersistentVolumeClaim", name, spec=spec)
-        for name in folders:
+        for name in claim_folders:
             self.first(CLAIM, "", partial(_is, name, "Bound"))
 
     def node(self, name: str, allocatable: dict[str, str], **spec: Any) -> None:

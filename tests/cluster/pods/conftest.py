@@ -85,7 +85,7 @@ def runs(site: Site) -> Iterator[Path]:
 
 
 @pytest.fixture
-def folders(site: Site, runs: Path, corpora: Path) -> dict[str, Path]:
+def claim_folders(site: Site, runs: Path, corpora: Path) -> dict[str, Path]:
     """Returns the claims of a namespace: the corpus, the runs folder and Python's packages."""
     packages = rig.HOME / "run" / "volumes" / "packages"
     for source, target in ((Path(python_site.getsitepackages()[0]), "site-packages"), (ROOT, "repository")):

@@ -33,9 +33,9 @@ def data(site: Site) -> Iterator[Path]:
 
 
 @pytest.fixture
-def folders(folders: dict[str, Path], site: Site, data: Path) -> dict[str, Path]:
+def claim_folders(claim_folders: dict[str, Path], site: Site, data: Path) -> dict[str, Path]:
     """Returns the claims with that of the data on this folder."""
-    return folders | {site.claims.data: data}
+    return claim_folders | {site.claims.data: data}
 
 
 def gone(place: Tools) -> None:
