@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from katib.conclude.belief import Belief
 from katib.draw.drawing import Drawing, group, number
-from katib.draw.labels import ROW, Entry, broken, fitted, legend
+from katib.draw.labels import ROW, Entry, broken, fitted, legend, width_of
 from katib.draw.marks import Anchor, line, rect, text
 from katib.draw.scale import Linear, Scale
 from katib.report.axes import Line, axes
@@ -95,9 +95,10 @@ def _drawing(
         shade = SHADES - 1 - SHADES * rank // len(shown)
         marks.append(drawn(row, f"v{shade}{' thin dashed' if row.state == 'EarlyStopped' else ''}"))
     marks.append(drawn(shown[0], "best thick"))
+    # The labels of the last axis are at its other side, where those of the one before need room too.
+    beside = max((width_of(label) for _, label in _labels(scales[-1][1], ends=False)), default=0.0)
     for x, (name, scale), words in zip(across, scales, names, strict=True):
-        # The labels of the last axis are at its other side, and need room too.
-        room = step - (52 if x is across[-2] else 12)
+        room = step - 12 - (beside if x is across[-2] else 0.0)
         marks.append(_axis(x, name, scale, words, top, floor, room, last=x is across[-1]))
     return Drawing(width, height, TITLE, finding, tuple(marks), interactive=True)
 

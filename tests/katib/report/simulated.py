@@ -95,6 +95,7 @@ def foreign(trials: int = 24, suffix: str = "", name: str = "own-search") -> Tri
             values, state, reason = values[:4], "EarlyStopped", "best of epoch 4, 0.61, is above the median, 0.5"
         points = tuple(Point(step, float(value), START + 60 * step) for step, value in enumerate(values, 1))
         settings = {"lr": repr(rate), "batch_size": str(int(2 ** draw.integers(3, 8))), "optimizer": optimizers[kind]}
+        settings["amp"] = ("false", "true")[number % 2]
         made = row(number, values, state=state, reason=reason, trial=f"{name}-{number:08x}", objective=metric)
         made = replace(made, value=min(point.value for point in points), best_epoch=len(points))
         rows.append(replace(made, assignments={f"{key}{suffix}": text for key, text in settings.items()}))
@@ -103,6 +104,7 @@ def foreign(trials: int = 24, suffix: str = "", name: str = "own-search") -> Tri
         "lr": ("double", {"min": "0.0001", "max": "0.01", "distribution": "logUniform"}),
         "batch_size": ("int", {"min": "8", "max": "128"}),
         "optimizer": ("categorical", {"list": list(optimizers)}),
+        "amp": ("categorical", {"list": ["false", "true"]}),
     }
     parameters = [
         {"name": f"{key}{suffix}", "parameterType": kind, "feasibleSpace": range_}
