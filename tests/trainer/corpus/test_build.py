@@ -150,7 +150,22 @@ def test_synthetic_speakers_of_a_mixture_are_of_two_registers() -> None:
 def test_ctrl_c_ends_the_processes_of_a_build_without_a_word() -> None:
     """Their traces would hide the line that the program itself prints."""
     with building._processes(1) as pool:
-        assert pool.submit(signal.getsignal, signal.SIGINT).result() is signal.SIG_DFL
+        with building._starting():
+            handler = pool.submit(signal.getsignal, signal.SIGINT)
+        assert handler.result() is signal.SIG_DFL
+        assert signal.SIGINT not in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux, where /proc shows a process's mask")
+def test_ctrl_c_waits_while_the_processes_of_a_build_load_their_libraries() -> None:
+    with building._processes(1) as pool:
+        with building._starting():
+            loaded = pool.submit(signal.getsignal, signal.SIGINT)
+        (process,) = pool._processes
+        status = dict(line.split(":\t") for line in Path(f"/proc/{process}/status").read_text().splitlines())
+        assert int(status["SigBlk"], 16) >> (signal.SIGINT - 1) & 1
+        loaded.result()
 
 
 def test_a_folder_whose_name_is_a_pattern_clears_no_other_ones_build(

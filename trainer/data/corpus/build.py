@@ -13,6 +13,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -100,7 +101,8 @@ def build(out: Path, settings: Settings, jobs: int, progress: Progress) -> bool:
     try:
         if not groups:
             with _processes(1) as speaking:
-                speech = speaking.submit(voices.record, folder / VOICES)
+                with _starting():
+                    speech = speaking.submit(voices.record, folder / VOICES)
                 while wait([speech], timeout=1.0).not_done:
                     spoken = sum(1 for _ in (folder / VOICES).glob("*/*/speech.wav"))
                     progress("voices speak", spoken, len(voices.voices()))
@@ -112,7 +114,9 @@ def build(out: Path, settings: Settings, jobs: int, progress: Progress) -> bool:
                 (folder / subset / name).mkdir(parents=True)
         with _processes(jobs) as pool:
             rows: dict[str, list[dict[str, str]]] = {subset: [] for subset in SUBSETS}
-            for done, (task, row) in enumerate(zip(tasks, pool.map(make, tasks, chunksize=4), strict=True), 1):
+            with _starting():
+                made = pool.map(make, tasks, chunksize=4)
+            for done, (task, row) in enumerate(zip(tasks, made, strict=True), 1):
                 rows[task.subset].append(row)
                 progress("mixtures", done, len(tasks))
         for subset in SUBSETS:
@@ -130,9 +134,25 @@ def build(out: Path, settings: Settings, jobs: int, progress: Progress) -> bool:
 
 def _processes(number: int) -> ProcessPoolExecutor:
     """Returns processes that Ctrl-C ends at once and without a word: the parent speaks for all."""
-    return ProcessPoolExecutor(
-        number, get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_DFL)
-    )
+    return ProcessPoolExecutor(number, get_context("spawn"), initializer=_obey_ctrl_c)
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Starts processes that take no Ctrl-C before `_obey_ctrl_c`: while they load their libraries, it would be a trace.
+
+    The signal mask is inherited. A Ctrl-C that the parent gets meanwhile is raised at the end.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+
+
+def _obey_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def make(task: Task) -> dict[str, str]:
