@@ -55,7 +55,7 @@ class ClusterBackend:
 
     def has(self, experiment: str) -> bool:
         """Returns whether an Experiment of ours has this name."""
-        return deployed(self.cluster, search_name(experiment)) is not None
+        return deployed(self.cluster, experiment) is not None
 
     def begun(self, experiment: str) -> bool:
         """Returns whether an Experiment of ours has this name: Katib's objects are its table."""
