@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 
 from tests.tiny_corpus import write_subset
 from tests.trainer.test_resume import assert_same, metric_lines, state
@@ -27,7 +28,7 @@ from trainer.data.sampling import Share, select
 from trainer.errors import TrainerError
 from trainer.training import epoch, train
 from trainer.training.fit import Fit
-from trainer.training.group import DATA, MEMORY, OTHER, failure
+from trainer.training.group import DATA, MEMORY, OTHER, Group, failure
 from trainer.training.memory import is_out_of_memory
 from trainer.training.replicas import Start, given
 
@@ -167,6 +168,22 @@ def test_another_process_has_all_settings_of_the_first(corpus: Path, tmp_path: P
     assert isinstance(run, Run)
     start = Start(given(run), given(run.training), Share(1, 2), torch.device("cpu"), tmp_path)
     assert repr(pickle.loads(pickle.dumps(start)).run) == repr(run)
+
+
+def test_what_a_model_freezes_stays_as_it_is(tmp_path: Path) -> None:
+    """A gradient of zeros would be enough for weight decay, which Adam turns into whole steps."""
+    still = torch.nn.Linear(2, 2).requires_grad_(requires_grad=False)
+    network = torch.nn.Sequential(still, torch.nn.Linear(2, 1))
+    frozen = still.weight.clone()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1, weight_decay=0.1)
+    network(torch.ones(1, 2)).sum().backward()
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
+    try:
+        Group(Share(0, 2)).add_gradients(network)
+    finally:
+        dist.destroy_process_group()
+    optimizer.step()
+    assert torch.equal(still.weight, frozen)
 
 
 @pytest.mark.parametrize(("kind", "code"), [(DATA, 5), (OTHER, 1)])

@@ -78,6 +78,8 @@ class Group:
             return
         gradients = []
         for parameter in network.parameters():
+            if not parameter.requires_grad:
+                continue  # a gradient of zeros would let Adam's weight decay move what is frozen
             # A process without a mixture of this batch has none.
             parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             gradients.append(parameter.grad)
