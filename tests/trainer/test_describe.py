@@ -85,7 +85,7 @@ def test_the_text_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         (["--model", "convtasnet", "--layers", "4"], "--layers: convtasnet has no such field"),
         (
             ["--model", "dprnn", "--hidden-size", "0"],
-            "--hidden-size: 0 does not fit, expected 1 or more",
+            "--hidden-size: 0 does not fit, expected 1 to 1000000",
         ),
         (["--model", "dprnn", "--lr", "1"], "unknown argument '--lr'"),
     ],
