@@ -70,6 +70,9 @@ class Handler(BaseHTTPRequestHandler):
             message = {"kind": "Status", "message": 'User "ann" cannot get resource "services/proxy"'}
             return self._tell(self.server.status, "application/json", json.dumps(message).encode())
         path = self.path.removeprefix(PROXY).partition("?")[0]
+        if path.startswith("/apis/"):  # no experiment has the name of a model
+            absent = {"kind": "Status", "reason": "NotFound", "details": {"name": path.rpartition("/")[2]}}
+            return self._tell(404, "application/json", json.dumps(absent).encode())
         assert path != self.path
         if path == "/katib/fetch_slow/":
             self.server.go_on.wait(600)
