@@ -54,7 +54,7 @@ def test_fields_become_flags_by_their_types(tmp_path: Path) -> None:
     listing = _listing(file)
     assert listing is not None
     assert listing.fields == {
-        "width": ConfigField(kind="int", least=1, help="Channels."),
+        "width": ConfigField(kind="int", least=1, most=1_000_000, help="Channels."),
         "norm": ConfigField(kind="str", choices=("gLN", "cLN")),
     }
 
