@@ -93,7 +93,7 @@ def _divergences(
 ) -> list[dict[str, float]]:
     """Returns PED-ANOVA's divergences by parameter: for the values as they are, and DEALS times reshuffled."""
     from optuna import create_study
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator
     from optuna.trial import FrozenTrial, create_trial
 
     study = create_study(direction="minimize")
@@ -108,7 +108,8 @@ def _divergences(
         def loss(trial: FrozenTrial) -> float:
             return -float(dealt[trial.number])
 
-        return get_param_importances(study, evaluator=evaluator, target=loss, normalize=False)
+        # Not get_param_importances, whose option for shares that are not normalised is an experiment.
+        return evaluator.evaluate(study, target=loss)
 
     return [divergence(values), *(divergence(draw.permutation(values)) for _ in range(DEALS))]
 
