@@ -8,6 +8,7 @@ pod/inject_webhook.go).
 import json
 import re
 import sys
+import time
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,22 @@ def start(tools: Tools, experiment: str, ref: str) -> str:
     tools.kubectl("apply", "-f", str(ACCOUNT))
     name = deploy(tools, experiment, ref)
     ready(tools, name)
+    _wait_for_db_manager(tools, name)
     return tools.kubectl("get", "service", name, "-o", "jsonpath={.spec.clusterIP}")
+
+
+def _wait_for_db_manager(tools: Tools, name: str) -> None:
+    """Waits until the Deployment's pod reaches the DB manager: a name that was away before is unknown for a while."""
+    word = "import socket; socket.create_connection(('katib-db-manager.kubeflow', 6789), 5)"
+    end = time.monotonic() + 120
+    while True:
+        try:
+            tools.kubectl("exec", f"deployment/{name}", "-c", "suggestion", "--", f"{PREFIX}/bin/python", "-c", word)
+            return
+        except RuntimeError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1)
 
 
 def deploy(tools: Tools, experiment: str, ref: str) -> str:

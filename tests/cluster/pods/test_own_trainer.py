@@ -1,6 +1,7 @@
 """A search of somebody's own trainer (examples/quadratic), whose trials ask for a GPU by a resource's name or by a claim."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from katib.metrics import MetricParser
 from katib.site import Site
 from katib.spec import Spec, load_spec
 from tests.cluster.pods.devices import Claims, Devices, Slices
+from tests.cluster.pods.trial import PATIENCE
 from tests.cluster.pods.trial_webhook import PACKAGES
 from tests.cluster.search import Katib
 from tests.cluster.tools import Tools
@@ -70,7 +72,10 @@ def test_a_trainer_of_ones_own_waits_for_a_gpu_and_trains_on_it(
         (found,) = json.loads(capsys.readouterr().out)[0]["rows"]
         return dict(found)
 
-    assert devices.missing in str(row()["cause"])
+    end = time.monotonic() + PATIENCE
+    while devices.missing not in (cause := str(row()["cause"])):  # the scheduler may first have missed the volumes
+        assert time.monotonic() < end, cause
+        time.sleep(0.5)
     devices.give(kubeconfig)
     place.kubectl("wait", "--for=condition=Complete", f"job/{trial}", "--timeout=300s")
     parser = MetricParser(Manifest.of(katib.experiment).filters, ["loss"])
