@@ -22,6 +22,7 @@ from katib.conclude.architecture import (
 from katib.conclude.confirmation import SEEDS, find_verdict
 from katib.conclude.follow_up import find, prepare, propose, search_manifest
 from katib.conclude.sizes import SIZES
+from katib.conclude.stages import search_of
 from katib.errors import SpecError
 from katib.report.architecture import print_outcome, print_plan, record
 from katib.spec import load_spec
@@ -46,9 +47,9 @@ def arch(
     with --json it starts nothing.
     """
     spec, phase, wanted = load_spec(model), require_phase(model), seeds_of(seeds)
-    name = experiment or spec.name
-    kept, problems = where.out / name / SIZES, []
     backend, named = where.telling(notify), None
+    name = search_of(backend, experiment) if experiment else spec.name
+    kept, problems = where.out / name / SIZES, []
     if own_spec := command_spec(model):
         if name != own_spec.name:
             raise SpecError(

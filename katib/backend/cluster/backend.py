@@ -67,11 +67,11 @@ class ClusterBackend:
 
     def table(self, experiment: str) -> TrialTable:
         """Returns the table from Katib's objects and its metrics store. Raises ClusterError."""
-        return cluster_table(self.cluster, search_name(experiment), context=self.context)
+        return cluster_table(self.cluster, experiment, context=self.context)
 
     def manifest(self, experiment: str) -> str | None:
         """Returns the Experiment as the API server has it, as JSON, which is YAML too. Raises ClusterError."""
-        item = deployed(self.cluster, search_name(experiment))
+        item = deployed(self.cluster, experiment)
         return None if item is None else json.dumps(item)
 
     def prepare(
@@ -111,11 +111,10 @@ class ClusterBackend:
     @contextmanager
     def run_directory(self, experiment: str, trial: str) -> Iterator[Path]:
         """Yields a copy of what describes a trial's model, brought from the runs claim. Raises ClusterError."""
-        name = search_name(experiment)
         say(f"reads the run directory of '{trial}', with a pod that mounts its claim")
         with TemporaryDirectory() as folder:
-            manifest = deployed(self.cluster, name) or any_manifest(self.site)
-            bring_run(self.cluster, manifest, name, trial, Path(folder), self.context)
+            manifest = deployed(self.cluster, experiment) or any_manifest(self.site)
+            bring_run(self.cluster, manifest, experiment, trial, Path(folder), self.context)
             yield Path(folder)
 
     def corpus_check(self) -> str:
@@ -146,7 +145,7 @@ class ClusterBackend:
         """Yields Katib's UI of `experiment`, or of all experiments. Raises ClusterError."""
         from katib.backend.cluster.ui import KatibPage, guard_server  # loads a server
 
-        path = f"experiment/{self.site.namespace}/{search_name(experiment)}" if experiment else ""
+        path = f"experiment/{self.site.namespace}/{experiment}" if experiment else ""
         key = secrets.token_urlsafe()
         with guard_server(Cluster(self.site.katib_namespace, self.context), port, key) as server:
             yield KatibPage(server, path, key)

@@ -23,6 +23,7 @@ import pytest
 from katib.__main__ import main
 from katib.backend import own_page
 from katib.backend.cluster.client import Cluster
+from katib.backend.cluster.kinds import MANAGER, OWNER_LABEL
 from katib.backend.cluster.ui import CHUNK, MAX_BODY, guard_server
 from katib.site import load_site
 
@@ -45,6 +46,7 @@ class ApiServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, dict[str, str], bytes]] = []
         self.status = 200
+        self.experiments: tuple[str, ...] = ()
         self.go_on = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -70,8 +72,12 @@ class Handler(BaseHTTPRequestHandler):
             message = {"kind": "Status", "message": 'User "ann" cannot get resource "services/proxy"'}
             return self._tell(self.server.status, "application/json", json.dumps(message).encode())
         path = self.path.removeprefix(PROXY).partition("?")[0]
-        if path.startswith("/apis/"):  # no experiment has the name of a model
-            absent = {"kind": "Status", "reason": "NotFound", "details": {"name": path.rpartition("/")[2]}}
+        if path.startswith("/apis/"):
+            name = path.rpartition("/")[2]
+            if name in self.server.experiments:
+                ours = {"metadata": {"name": name, "labels": {OWNER_LABEL: MANAGER}}}
+                return self._tell(200, "application/json", json.dumps(ours).encode())
+            absent = {"kind": "Status", "reason": "NotFound", "details": {"name": name}}
             return self._tell(404, "application/json", json.dumps(absent).encode())
         assert path != self.path
         if path == "/katib/fetch_slow/":
@@ -309,7 +315,12 @@ def test_a_ui_that_does_not_answer_is_one_line(
     assert reason in err
 
 
-def test_it_leads_to_the_experiment_and_ctrl_c_ends_it(api: ApiServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("there", "name"), [((), "series3-dprnn"), (("dprnn",), "dprnn")])
+def test_it_leads_to_the_experiment_and_ctrl_c_ends_it(
+    there: tuple[str, ...], name: str, api: ApiServer, tmp_path: Path
+) -> None:
+    """A model's word is its search, unless an experiment has that very name."""
+    api.experiments = there
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
@@ -318,7 +329,7 @@ def test_it_leads_to_the_experiment_and_ctrl_c_ends_it(api: ApiServer, tmp_path:
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as program:
         try:
             assert program.stdout is not None
-            path = f"/katib/experiment/{load_site().namespace}/series3-dprnn"
+            path = f"/katib/experiment/{load_site().namespace}/{name}"
             said = program.stdout.readline()
             found = re.fullmatch(rf"http://localhost:{port}{path}\?key=(\S{{43}}) \(Ctrl-C ends it\)\n", said)
             assert found is not None
