@@ -27,7 +27,7 @@ class Strict(BaseModel):
 
 def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
     """Returns the `model` that the YAML file `path` holds. Raises `error` with all defects in one line."""
-    data = _data(path, error)
+    data = read_yaml(path, error)
     if not isinstance(data, dict):
         raise error(f"{path}: holds no keys; it must have {', '.join(sorted(model.model_fields))}")
     if data.get("kind") == "Experiment" and "kind" not in model.model_fields:
@@ -41,7 +41,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
         raise error(f"{path}: {defects(cause, model)}") from None
 
 
-def _data(path: Path, error: type[SepsweepError]) -> object:
+def read_yaml(path: Path, error: type[SepsweepError]) -> object:
     """Returns the value of the only document in `path`, as kubectl would read it. Raises `error`."""
     try:
         documents = read_documents(path.read_text(encoding="utf-8-sig"))

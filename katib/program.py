@@ -46,8 +46,8 @@ SWITCHES = (
 OPTIONS = (
     *("BASELINE", "BUILD_ARGS", "COMMAND", "CONTEXT", "DATA", "DIRECTION", "EPOCHS", "EXPORT", "FORMAT", "GPU_HOURS"),
     *("GPUS", "KIND", "METRIC", "MIXTURES", "NAME", "NOTIFY", "OUT", "OVERLAY", "PARALLEL", "PORT", "PRESET", "PRICE"),
-    *("RANGES", "REGEXP", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SLOTS", "SPEECH", "TO", "TOP", "TRACKERS"),
-    *("TRAIN_LIMIT", "TRIALS", "UNIT", "WAIT"),
+    *("RANGES", "REGEXP", "REGISTRY", "SECONDS", "SEED", "SEEDS", "SITE", "SLOTS", "SPEECH", "SWEEP", "TO", "TOP"),
+    *("TRACKERS", "TRAIN_LIMIT", "TRIALS", "UNIT", "WAIT"),
 )
 TRAINER_PACKAGES = ("numpy", "soundfile", "soxr", "torch", "tyro")
 """What the trainer cannot start without, of the extra `trainer`."""

@@ -5,7 +5,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Annotated, Literal, TypeAlias, TypeVar
@@ -20,20 +21,22 @@ from katib.check.manifest import require_sound
 from katib.cli.local import here
 from katib.cli.options import MOST
 from katib.defects import hyphenated, worded
+from katib.document import read_yaml
 from katib.errors import FolderError, SpecError, UnansweredError, nearest
 from katib.manifest.experiment import load_experiment
+from katib.manifest.from_sweep import Sweep, read_sweep
 from katib.manifest.render import render
 from katib.ranges import Range, text_of
 from katib.site import load_site
 from katib.spec import ENDINGS, LONGEST_NAME, load_spec
-from katib.spec_command import BUILT_IN, Command, Metric, placeholders
+from katib.spec_command import BUILT_IN, SEED, Command, Metric, placeholders
 from katib.terminal import print_words, say
 from katib.text import number_or_text, short
 from katib.yaml_reader import resolve
 
 Kind = TypeVar("Kind")
 Searched: TypeAlias = tuple[str, Range]
-TRIALS, FAILED, LEAST_HOURS = 20, 3, 0.01
+TRIALS, EPOCHS, FAILED, LEAST_HOURS = 20, 10, 3, 0.01
 FORM = "lr=1e-4:1e-2:log, layers=1:8:int, norm=gLN,cLN or bias=bool"
 ONCE = "print it once per epoch, or say with --regexp which line counts"
 WHY = "write here why these values"
@@ -42,18 +45,22 @@ DIRECTION: TypeAdapter[str] = TypeAdapter(Literal["maximize", "minimize"])
 METRIC, RANGE = TypeAdapter(Metric), TypeAdapter(Range)
 COMMAND = "the command of one training, such as 'python3 train.py --lr={lr} --epochs={epochs} --out={run_dir}'"
 
+METRICS = "the metric that it prints once an epoch, as NAME=VALUE"
+DIRECTIONS = "which values are better, maximize or minimize"
+
 
 def init(
     file: Annotated[str | None, typer.Argument(metavar="FILE", help="the spec to write, x.yaml")] = None,
     command: Annotated[str | None, typer.Option(help=COMMAND)] = None,
-    metric: Annotated[str | None, typer.Option(help="the metric that it prints once an epoch, as NAME=VALUE")] = None,
-    direction: Annotated[str | None, typer.Option(help="which values are better: maximize or minimize")] = None,
+    metric: Annotated[str | None, typer.Option(help=METRICS)] = None,
+    direction: Annotated[str | None, typer.Option(help=DIRECTIONS)] = None,
     ranges: Annotated[
         list[str] | None, typer.Option("--range", metavar="NAME=VALUES", help=f"for each placeholder: {FORM}")
     ] = None,
     regexp: Annotated[str | None, typer.Option(help=r"how else the metric's line looks: 'loss: (\S+)'")] = None,
     unit: Annotated[str | None, typer.Option(help="that of the metric's values: %, m/s")] = None,
-    epochs: Annotated[int, typer.Option(help="epochs of each trial", min=1, max=MOST)] = 10,
+    epochs: Annotated[int | None, typer.Option(help="epochs of each trial (default: 10)", min=1, max=MOST)] = None,
+    sweep: Annotated[Path | None, typer.Option(help="a W&B sweep file, which answers what no option does")] = None,
     data: Annotated[Path | None, typer.Option(help="folder of the data, where the command has {data}")] = None,
 ) -> None:
     """Runs a command for an epoch in the middle of its ranges, and writes a spec once it has printed its metric.
@@ -61,30 +68,20 @@ def init(
     On a terminal it asks for what is missing.
     """
     path = _answer(file, "FILE", "the spec to write, x.yaml", _new_file)
-    words = _answer(command, "--command", COMMAND, _command)
-    name = _answer(metric, "--metric", "the metric that it prints once an epoch, as NAME=VALUE", _metric)
-    better = _answer(direction, "--direction", "which values are better, maximize or minimize", _direction)
+    known = _known(sweep, ranges or [])
+    words = _answer(command or known.command, "--command", COMMAND, _command)
+    name = _answer(
+        metric or known.metric, "--metric", "the metric that it prints once an epoch, as NAME=VALUE", _metric
+    )
+    better = _answer(
+        direction or known.direction, "--direction", "which values are better, maximize or minimize", _direction
+    )
     metric_keys = {"name": name, "direction": better} | ({"regexp": regexp} if regexp else {})
     _valid(METRIC, metric_keys, "--regexp", "regexp: ")
     metric_keys |= {"unit": unit} if unit else {}
     _valid(METRIC, metric_keys, "--unit")
-    searched = _searched(words, ranges or [])
-    # Katib's bayesianoptimization takes no value of zero or below.
-    positive = all(one.texts or one.bounds[0] > 0 for one in searched.values())
-    keys = {
-        "name": hyphenated(LONGEST_NAME, "a-z")(path.stem) or "search",
-        "command": words,
-        "metric": metric_keys,
-        "trials": TRIALS,
-        "epochs": epochs,
-        "hours_per_run": LEAST_HOURS,
-        "max_failed_trials": FAILED,
-        "algorithm": {"name": "bayesianoptimization", "settings": {"n_initial_points": "5"}}
-        if positive
-        else {"name": "tpe"},
-        "early_stopping": {"name": "medianstop", "min_trials_required": 3, "start_step": min(3, epochs)},
-        "search": {key: _dumped(one) for key, one in searched.items()},
-    }
+    searched = _searched(words, ranges or [], known.ranges)
+    keys = _keys(path, words, metric_keys, searched, replace(known, epochs=epochs or known.epochs))
     try:
         remark, keys["hours_per_run"] = _tried(keys, path, data)
     except OSError as error:
@@ -93,6 +90,38 @@ def init(
     say(f"{path}: written, {remark}")
     print_words(f"next: make local FILE={shlex.quote(str(path))}")
     print_words("on a cluster: an image in the spec, and your cluster's names in k8s/site.yaml")
+
+
+def _keys(
+    path: Path, command: str, metric: dict[str, str], searched: dict[str, Range], known: Sweep
+) -> dict[str, object]:
+    """Returns the keys of the spec; what no one has said has the value that most searches want."""
+    # Katib's bayesianoptimization takes no value of zero or below.
+    positive = all(one.texts or one.bounds[0] > 0 for one in searched.values())
+    learning = {"name": "bayesianoptimization", "settings": {"n_initial_points": "5"}} if positive else {"name": "tpe"}
+    trials, epochs = known.trials or TRIALS, known.epochs or EPOCHS
+    return {
+        "name": hyphenated(LONGEST_NAME, "a-z")(path.stem) or "search",
+        "command": command,
+        "metric": metric,
+        "trials": trials,
+        "epochs": epochs,
+        "hours_per_run": LEAST_HOURS,
+        "max_failed_trials": min(FAILED, trials),
+        "algorithm": learning if known.method == "bayes" else {"name": known.method},
+        "early_stopping": {"name": "medianstop", "min_trials_required": 3, "start_step": min(3, epochs)},
+        "search": {key: _dumped(one) for key, one in searched.items()},
+    } | ({} if known.seed is None else {"fixed": {SEED: known.seed}})
+
+
+def _known(path: Path | None, ranges: list[str]) -> Sweep:
+    """Returns what a sweep file says beside the `ranges` that are given, and tells what it says in vain."""
+    if path is None:
+        return Sweep()
+    found = read_sweep(read_yaml(path, SpecError), str(path), {text.partition("=")[0] for text in ranges})
+    if found.left_out:
+        say(f"note: {path}: left out: {', '.join(found.left_out)}; its early_stopping is medianstop")
+    return found
 
 
 def _answer(given: str | None, option: str, question: str, check: Callable[[str], Kind]) -> Kind:
@@ -147,8 +176,8 @@ def _valid(kind: TypeAdapter[Kind], value: object, option: str, key: str = "") -
         raise SpecError(f"{option}: {worded(cause.errors()[0]).removeprefix(key)}") from None
 
 
-def _searched(command: str, given: list[str]) -> dict[str, Range]:
-    """Returns the range of each placeholder, from `--range` or asked for."""
+def _searched(command: str, given: list[str], known: Mapping[str, Range]) -> dict[str, Range]:
+    """Returns the range of each placeholder, from `--range`, `known` or asked for."""
     found: dict[str, Range] = {}
     wanted = [name for name in placeholders([command]) if name not in BUILT_IN]
     for text in given:
@@ -159,6 +188,8 @@ def _searched(command: str, given: list[str]) -> dict[str, Range]:
             raise SpecError(f"--range '{text}': the command has no {{{name}}}: {nearest(name, wanted)}")
         found[name] = searched
     for name in wanted:
+        if name in known:
+            found.setdefault(name, known[name])
         if name not in found:
             found[name] = _answer(
                 None, f"--range {name}=…", f"the values of {{{name}}}, as in {FORM}", _range_named(name)

@@ -75,6 +75,26 @@ def test_every_kind_of_range_reaches_the_command_and_the_spec(folder: Path) -> N
     assert (spec["search"]["c"]["distribution"], spec["search"]["f"]["type"]) == ("logUniform", "bool")
 
 
+def test_a_sweep_file_answers_what_no_option_does(folder: Path) -> None:
+    (folder / "sweep.yaml").write_text(
+        "program: train.py\nmethod: bayes\nrun_cap: 7\nmetric: {name: loss, goal: minimize}\n"
+        "early_terminate: {type: hyperband, min_iter: 3}\n"
+        "command: [python3, '${program}', '${args}']\n"
+        "parameters:\n  rate: {distribution: log_uniform_values, min: 0.001, max: 0.5}\n  samples: {min: 1, max: 8}\n"
+        "  epochs: {value: 4}\n  seed: {value: 3}\n  out: {value: out}\n"
+    )
+    done = katib("init", "mine.yaml", "--sweep", "sweep.yaml", "--range", RATE)
+    assert done.returncode == 0, done.stderr
+    assert "note: sweep.yaml: left out: early_terminate; its early_stopping is medianstop\n" in done.stdout
+    spec = load_spec("mine.yaml")
+    assert spec.command == [
+        *("python3", "train.py", "--rate={rate}", "--samples={samples}"),
+        *("--epochs={epochs}", "--seed={seed}", "--out=out"),
+    ]
+    assert (spec.trials, spec.epochs, spec.fixed, spec.objective) == (7, 4, {"seed": 3}, ("loss", "minimize"))
+    assert (spec.search["rate"].bounds, spec.search["samples"].bounds) == ((0.005, 0.5), (1, 8))
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
