@@ -165,21 +165,36 @@ def line_text(line: bytes) -> str:
     return line.decode(errors="replace").rstrip("\r") if len(line) <= LINE_LIMIT else ""
 
 
+def split_lines(data: bytes) -> tuple[list[bytes], bytes]:
+    """Returns the lines of an output without their ends, and what follows the last end, to which more may be appended.
+
+    A line longer than LINE_LIMIT ends at its carriage returns, too: a progress bar that is drawn over and over writes
+    no other end, and the metric that follows it stands in its line. What follows is cut where it is too long to count.
+    """
+    *whole, rest = data.split(b"\n")
+    found = [piece for line in whole for piece in (line.split(b"\r") if len(line) > LINE_LIMIT else [line])]
+    if len(rest) > LINE_LIMIT:
+        *drawn, rest = rest.split(b"\r")
+        found += drawn
+    return found, rest[: LINE_LIMIT + 1]
+
+
 def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
     """Yields the lines of a file as `line_text` returns them, reading a block at a time. Raises OSError.
 
     If `words` are given, blocks that hold none of them are skipped, so that 10 GB of other output take seconds.
     """
-    needles = [word.encode(errors="replace") for word in words]
+    needles = [word.encode(errors="replace") for word in words] or [b""]
     with os.fdopen(open_file(path), "rb") as file:
-        begins = True
+        rest = b""
         while block := file.read(_BLOCK):
-            block += file.readline(LINE_LIMIT + 1)
-            if not needles or any(needle in block for needle in needles):
-                found = block.removesuffix(b"\n").split(b"\n")
-                for line in found if begins else found[1:]:
-                    yield line_text(line)
-            begins = block.endswith(b"\n")
+            block = rest + block
+            if not any(needle in block for needle in needles):
+                block = block[block.rfind(b"\n") + 1 :]
+            found, rest = split_lines(block)
+            yield from map(line_text, found)
+        if rest and any(needle in rest for needle in needles):
+            yield line_text(rest)
 
 
 def folder_inside(path: Path, root: Path) -> Path:

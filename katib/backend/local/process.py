@@ -19,11 +19,13 @@ from katib.backend.local.family import lives, to_stop
 from katib.backend.local.lock import holders, is_locked, lock, named
 from katib.errors import EngineError, FolderError
 from katib.trainer_contract import OUTPUT
-from katib.untrusted import LINE_LIMIT, clean, line_text, open_file, read_text
+from katib.untrusted import LINE_LIMIT, clean, line_text, open_file, read_text, split_lines
 
 HOLD = "process.lock"
 KILL_TIMEOUT = 5.0
 """The seconds that a process may take to end after SIGKILL, and the trial's other processes after its own has ended."""
+
+_TOO_LONG = f"(a line of more than {LINE_LIMIT} bytes, which is not read)"
 
 # The shell's id is the trial's after exec. Where the disk is too full to write it, no trial starts.
 _SHIM = 'echo $$ >"$0" && exec "$@"'
@@ -93,12 +95,12 @@ class TrialProcess:
             self.silent = self.silent or not chunk
         data = b"".join(chunks)
         # The line that says why the trial ended must be known before the write to the log, which may fail.
-        *whole, self._rest = (self._rest + data).split(b"\n")
+        whole, self._rest = split_lines(self._rest + data)
         if all_of_it and self._rest:
             whole, self._rest = [*whole, self._rest], b""
-        self._rest = self._rest[: LINE_LIMIT + 1]  # the extra byte shows that the line is too long
         texts = [line_text(line) for line in whole]
-        self.last_line = next(filter(None, (clean(text).strip() for text in reversed(texts))), self.last_line)
+        ends = (_shown(text) if text or not line else _TOO_LONG for text, line in zip(reversed(texts), reversed(whole)))
+        self.last_line = next(filter(None, ends), self.last_line)
         if data:
             self._log.write(data)
             self._log.flush()
@@ -140,6 +142,11 @@ class TrialProcess:
         self._pipe.close()
         with contextlib.suppress(OSError):
             self._log.close()
+
+
+def _shown(line: str) -> str:
+    """Returns what a terminal shows of a line: what follows its last carriage return."""
+    return next(filter(None, (clean(drawn).strip() for drawn in reversed(line.split("\r")))), "")
 
 
 def set_aside(folder: Path, number: int) -> None:

@@ -1,7 +1,7 @@
 """Reads the trainer's output line by line from the file to which Katib's wrapper redirects it.
 
 The file may hold any bytes: binary data, lines without end, or it may be truncated and start again. A line that is too
-long to be a metric is skipped and not cut, because a number that was cut would be another number. A link or a pipe in
+long to be a metric is divided at its carriage returns, or else skipped: a number that was cut would be another one. A link or a pipe in
 the file's place is not read: a link leads out of the folder, and a pipe may block for ever.
 """
 
@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from katib.untrusted import LINE_LIMIT, file_size, open_file
+from katib import untrusted
+from katib.untrusted import file_size, open_file, split_lines
 
 CHUNK = 1 << 16
 
@@ -23,7 +24,6 @@ class Output:
         self._copy = copy
         self._place = 0
         self._rest = b""
-        self._too_long = False
         self.skipped = 0
         """The number of lines that were too long."""
 
@@ -40,12 +40,12 @@ class Output:
     def last(self) -> str:
         """Returns what follows the last line end; before the output is complete it may be half a line."""
         rest, self._rest = self._rest, b""
-        return "" if self._too_long else rest.decode(errors="replace").removesuffix("\r")
+        return "" if len(rest) > untrusted.LINE_LIMIT else rest.decode(errors="replace").removesuffix("\r")
 
     def _read(self) -> bytes:
         if self._size() < self._place:
             # A container that was started again writes its file from the start.
-            self._place, self._rest, self._too_long = 0, b"", False
+            self._place, self._rest = 0, b""
         try:
             with os.fdopen(open_file(self._path), "rb") as file:
                 file.seek(self._place)
@@ -59,15 +59,9 @@ class Output:
         return chunk
 
     def _whole(self, chunk: bytes) -> list[bytes]:
-        *whole, rest = (self._rest + chunk).split(b"\n")
-        if whole and self._too_long:
-            whole, self._too_long = whole[1:], False
-            self.skipped += 1
-        kept = [line for line in whole if len(line) <= LINE_LIMIT]
+        whole, self._rest = split_lines(self._rest + chunk)
+        kept = [line for line in whole if len(line) <= untrusted.LINE_LIMIT]
         self.skipped += len(whole) - len(kept)
-        if len(rest) > LINE_LIMIT or self._too_long:
-            rest, self._too_long = b"", True
-        self._rest = rest
         return kept
 
     def _size(self) -> int:

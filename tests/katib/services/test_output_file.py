@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from katib import untrusted
 from katib.services.collector import output
 from katib.services.collector.output import Output
 
@@ -31,7 +32,7 @@ class Followed:
 
 @pytest.fixture
 def followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Followed:
-    monkeypatch.setattr(output, "LINE_LIMIT", 8)
+    monkeypatch.setattr(untrusted, "LINE_LIMIT", 8)
     monkeypatch.setattr(output, "CHUNK", 4)
     return Followed(tmp_path / "metrics.log")
 
@@ -79,6 +80,17 @@ def test_after_a_line_that_was_too_long_the_next_is_read(followed: Followed) -> 
     assert followed.add(b"x" * 40 + b"\n" + b"y" * 20) == []
     assert followed.add(b"\nb\n") == ["b"]
     assert followed.output.skipped == 2
+
+
+@pytest.mark.parametrize("pieces", [1, 3, 40])
+def test_a_long_line_of_a_progress_bar_hides_no_metric(pieces: int, followed: Followed) -> None:
+    """A bar that is drawn over and over writes no line end; what a trainer prints then stands in its line."""
+    data = b"\r" + b"bar 1\rbar 2\r" * 3 + b"\r x=0.25\nb\n" + b"bar 1\r" * 3 + b"x=0.5\n"
+    size = -(-len(data) // pieces)
+    found = [line for at in range(0, len(data), size) for line in followed.add(data[at : at + size])]
+    assert [line.strip() for line in found if line.strip() and "bar" not in line] == ["x=0.25", "b", "x=0.5"]
+    assert followed.output.skipped == 0
+    assert followed.copy.getvalue() == data
 
 
 @pytest.mark.parametrize("before", [b"a\nhal", b"a\n" + b"x" * 30], ids=["half a line", "a long line"])
