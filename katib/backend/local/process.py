@@ -25,8 +25,6 @@ HOLD = "process.lock"
 KILL_TIMEOUT = 5.0
 """The seconds that a process may take to end after SIGKILL, and the trial's other processes after its own has ended."""
 
-_TOO_LONG = f"(a line of more than {LINE_LIMIT} bytes, which is not read)"
-
 # The shell's id is the trial's after exec. Where the disk is too full to write it, no trial starts.
 _SHIM = 'echo $$ >"$0" && exec "$@"'
 
@@ -99,8 +97,8 @@ class TrialProcess:
         if all_of_it and self._rest:
             whole, self._rest = [*whole, self._rest], b""
         texts = [line_text(line) for line in whole]
-        ends = (_shown(text) if text or not line else _TOO_LONG for text, line in zip(reversed(texts), reversed(whole)))
-        self.last_line = next(filter(None, ends), self.last_line)
+        shown = map(_shown, reversed(whole))
+        self.last_line = next(filter(None, shown), self.last_line)
         if data:
             self._log.write(data)
             self._log.flush()
@@ -144,9 +142,11 @@ class TrialProcess:
             self._log.close()
 
 
-def _shown(line: str) -> str:
-    """Returns what a terminal shows of a line: what follows its last carriage return."""
-    return next(filter(None, (clean(drawn).strip() for drawn in reversed(line.split("\r")))), "")
+def _shown(line: bytes) -> str:
+    """Returns what a terminal shows of a line, which is what follows its last carriage return."""
+    if len(line) > LINE_LIMIT:
+        return f"(a line of more than {LINE_LIMIT} bytes, which is not read)"
+    return next(filter(None, (clean(drawn).strip() for drawn in reversed(line_text(line).split("\r")))), "")
 
 
 def set_aside(folder: Path, number: int) -> None:

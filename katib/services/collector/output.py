@@ -1,8 +1,8 @@
 """Reads the trainer's output line by line from the file to which Katib's wrapper redirects it.
 
 The file may hold any bytes: binary data, lines without end, or it may be truncated and start again. A line that is too
-long to be a metric is divided at its carriage returns, or else skipped: a number that was cut would be another one. A link or a pipe in
-the file's place is not read: a link leads out of the folder, and a pipe may block for ever.
+long to be a metric is divided at its carriage returns, or else skipped: a number that was cut would be another one. A
+link or a pipe in the file's place is not read: a link leads out of the folder, and a pipe may block for ever.
 """
 
 import os

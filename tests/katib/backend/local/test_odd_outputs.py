@@ -5,7 +5,9 @@ import pytest
 from katib.untrusted import LINE_LIMIT
 from tests.katib.backend.local.rig import Rig, script
 
-BAR = rf"""awk 'BEGIN {{ for (i = 0; i < {LINE_LIMIT} / 20; i++) printf "\rstep %6d of 99999", i; printf "\r    \r" }}'"""
+BAR = (
+    rf"""awk 'BEGIN {{ for (i = 0; i < {LINE_LIMIT} / 20; i++) printf "\rstep %6d of 99999", i; printf "\r    \r" }}'"""
+)
 
 
 def test_a_progress_bar_that_is_never_ended_hides_no_metric(rig: Rig) -> None:
