@@ -40,6 +40,7 @@ POD_TERMS = tuple(
     for when, term in (("required", ""), ("preferred", ".podAffinityTerm"))
 )
 VOLUME, CLAIM = "volumes[].", "volumes[].ephemeral.volumeClaimTemplate.spec."
+PARTED = ("gcePersistentDisk", "awsElasticBlockStore")
 PROJECTED = "volumes[].projected.sources[]."
 HANDLED = (*PROBES, *HOOKS)
 
@@ -55,6 +56,8 @@ POD_WORDS: Words = {
     "topologySpreadConstraints[].nodeAffinityPolicy": ("Honor", "Ignore"),
     "topologySpreadConstraints[].nodeTaintsPolicy": ("Honor", "Ignore"),
     f"{VOLUME}hostPath.type": HOST_PATHS,
+    f"{VOLUME}azureDisk.kind": ("Shared", "Dedicated", "Managed"),
+    f"{VOLUME}azureDisk.cachingMode": ("None", "ReadOnly", "ReadWrite"),
     f"{CLAIM}accessModes[]": CLAIM_MODES,
     f"{CLAIM}volumeMode": ("Filesystem", "Block"),
 }
@@ -87,6 +90,7 @@ POD_LIMITS: Limits = {
     **{term.removesuffix(".podAffinityTerm") + ".weight": (1, 100) for term in POD_TERMS if "preferred" in term},
     **{f"{VOLUME}{kind}.defaultMode": MODES for kind in ("configMap", "secret", "projected", "downwardAPI")},
     **{f"{VOLUME}{kind}.items[].mode": MODES for kind in ("configMap", "secret", "downwardAPI")},
+    **{f"{VOLUME}{kind}": (0, 255) for kind in ("iscsi.lun", *(f"{disk}.partition" for disk in PARTED))},
     f"{PROJECTED}serviceAccountToken.expirationSeconds": (600, 2**32),
 }
 CONTAINER_LIMITS: Limits = {
@@ -177,6 +181,12 @@ POD_NEEDS = (
     f"{VOLUME}csi.nodePublishSecretRef.name",
     f"{VOLUME}awsElasticBlockStore.volumeID",
     f"{VOLUME}gcePersistentDisk.pdName",
+    f"{VOLUME}iscsi.targetPortal",
+    f"{VOLUME}iscsi.iqn",
+    f"{VOLUME}azureDisk.diskName",
+    f"{VOLUME}azureDisk.diskURI",
+    f"{VOLUME}rbd.monitors",
+    f"{VOLUME}gitRepo.repository",
     f"{VOLUME}downwardAPI.items[].resourceFieldRef.containerName",
     f"{PROJECTED}downwardAPI.items[].resourceFieldRef.containerName",
     f"{VOLUME}ephemeral.volumeClaimTemplate",

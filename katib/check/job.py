@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from katib.check.accepted import PATTERNS, QUALIFIED, VALUE
 from katib.check.collector import collector_kind
 from katib.check.command import command, values
 from katib.check.finding import Defect, error, warning
@@ -16,6 +17,8 @@ from katib.check.structure import is_job
 from katib.check.training_job import training_job
 from katib.manifest.schema import DEFAULT_BACKOFF_LIMIT
 
+FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
+"""Those that Kubernetes has itself, whose names are short."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 SHORTEST_LIFE = 300
 """Seconds. Katib's controller notices the end of a Job within seconds, unless it is down."""
@@ -82,6 +85,7 @@ def job(top: Node) -> Iterator[Defect]:
         yield from job_values(trial["spec"])
         yield from labels(trial["metadata"]["labels"], values=True)
         yield from labels(trial["metadata"]["annotations"], values=False)
+        yield from _finalizers(trial["metadata"]["finalizers"])
         yield from _exit_codes(trial["spec"]["podFailurePolicy"], stopping=stopping)
     yield from training_job(trial, template["primaryContainerName"])
     kind = collector_kind(top)
@@ -128,6 +132,13 @@ def _job_spec(trial: Node) -> Iterator[Defect]:
         yield SHORT_LIFE.at(spec["ttlSecondsAfterFinished"], f"is {life} s")
     if spec["suspend"].value is True and trial["metadata"]["labels"][QUEUE_LABEL].missing:
         yield SUSPENDED.at(spec["suspend"], "is true")
+
+
+def _finalizers(node: Node) -> Iterator[Defect]:
+    for item in node.items:
+        name = item.text or ""
+        if name not in FINALIZERS and not ("/" in name and PATTERNS[QUALIFIED].fullmatch(name)):
+            yield VALUE.at(item, f"'{name}' is not {QUALIFIED}", fix="remove it")
 
 
 def _exit_codes(policy: Node, *, stopping: bool) -> Iterator[Defect]:

@@ -74,6 +74,7 @@ def pod_values(template: Node) -> Iterator[Defect]:
             )
     yield from _claims(spec)
     yield from _containers(spec)
+    yield from _windows(spec)
 
 
 def _pod_terms(spec: Node) -> Iterator[Defect]:
@@ -228,6 +229,16 @@ def _profiles(context: Node) -> Iterator[Defect]:
         elif local.text and local.text != local.text.strip():
             yield VALUE.at(local, "begins or ends with a blank")
     yield from below(context["seccompProfile"]["localhostProfile"], "the kubelet's folder of profiles")
+
+
+def _windows(spec: Node) -> Iterator[Defect]:
+    """Yields the options for Windows that a pod cannot have: those of a process of the host, and any on Linux."""
+    for owner in (spec, *spec["containers"].items, *spec["initContainers"].items):
+        options = owner["securityContext"]["windowsOptions"]
+        if not options.missing and spec["os"]["name"].text == "linux":
+            yield VALUE.at(options, "stands beside os.name linux", fix="remove it")
+        elif options["hostProcess"].value is True and spec["hostNetwork"].value is not True:
+            yield VALUE.at(options["hostProcess"], "is true, which needs hostNetwork: true", fix="remove it")
 
 
 def _expression(node: Node, operators: tuple[str, ...]) -> Iterator[Defect]:

@@ -15,6 +15,8 @@ REFUSED = "the API server refuses the pod of each trial; the trial stays Running
 DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 QUALIFIED = re.compile(r"(?:[a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 NATIVE = ("cpu", "memory", "ephemeral-storage")
+SHARED = ("cpu", "memory")
+"""What a pod may have for all of its containers, beside huge pages."""
 PULL, EFFECTS = ("Always", "IfNotPresent", "Never"), ("NoSchedule", "PreferNoSchedule", "NoExecute")
 OPERATORS = ("Exists", "Equal")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
@@ -38,8 +40,8 @@ LABELS = error(
 )
 AMOUNT = error(
     "pod-resources",
-    finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, or an unknown"
-    " resource",
+    finds="requests above limits, a device (GPU) in requests alone, in parts or unlike its limit, an unknown"
+    " resource, or a pod's own resources below those of its containers",
     effect=REFUSED,
     fix="let requests be at most limits; a device stands in limits, as a whole number; write nvidia.com/gpu, not gpu",
 )
@@ -85,6 +87,7 @@ def refused(template: Node) -> Iterator[Defect]:
         yield from _one(volume, [key for key in volume.entries if key != "name"], "sources")
     for toleration in spec["tolerations"].items:
         yield from _toleration(toleration)
+    yield from _together(spec)
 
 
 def labels(node: Node, *, values: bool) -> Iterator[Defect]:
@@ -135,6 +138,42 @@ def _resources(node: Node) -> Iterator[Defect]:
     names = {*limits, *requests}
     if any(name.startswith(HUGE_PAGES) for name in names) and not {"cpu", "memory"} & names:
         yield AMOUNT.at(node, "has huge pages without cpu or memory", fix="add memory to the limits")
+
+
+def _together(spec: Node) -> Iterator[Defect]:
+    """Yields the defects of the resources that all containers of a pod share."""
+    shared = spec["resources"]
+    if not shared["claims"].missing:
+        yield AMOUNT.at(shared["claims"], "belong to containers", fix="move them to the container")
+    for side in (shared["limits"].entries, shared["requests"].entries):
+        for name, amount in side.items():
+            if name not in SHARED and not name.startswith(HUGE_PAGES):
+                problem = f"all containers cannot share '{name}'"
+                yield AMOUNT.at(amount, problem, fix=f"move it to the container; a pod shares {' and '.join(SHARED)}")
+    yield from _resources(shared)
+    for name, amount in shared["requests"].entries.items():
+        wanted, least = _worth(amount), _requested(spec, name)
+        if wanted is not None and wanted < least:
+            yield AMOUNT.at(amount, f"is {amount.value}, less than its containers request", fix="raise it")
+    for name, amount in shared["limits"].entries.items():
+        most = _worth(amount)
+        limits = [_worth(container["resources"]["limits"][name]) for container in spec["containers"].items]
+        if most is not None and any(own > most for own in limits if own is not None):
+            yield AMOUNT.at(amount, f"is {amount.value}, less than the limit of a container", fix="raise it")
+
+
+def _requested(spec: Node, name: str) -> Fraction:
+    """Returns what the containers that run together, or one that prepares, request of a resource at least."""
+    together, alone = Fraction(), Fraction()
+    for container in spec["containers"].items + spec["initContainers"].items:
+        sides = container["resources"]
+        amount = sides["limits"][name] if sides["requests"][name].missing else sides["requests"][name]
+        worth = _worth(amount) or Fraction()
+        if container.path[-2] == "initContainers" and container["restartPolicy"].text != "Always":
+            alone = max(alone, worth)
+        else:
+            together += worth
+    return max(together, alone)
 
 
 def _worth(node: Node) -> Fraction | None:

@@ -12,6 +12,7 @@ from katib.quantity import value_of
 SOURCES = ("configMap", "secret", "downwardAPI", "serviceAccountToken", "clusterTrustBundle", "podCertificate")
 FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
 ONE_OF_MANY = re.compile(r"metadata\.(?:labels|annotations)\['([^']*)'\]")
+ISCSI = re.compile(r"iqn\.\d{4}-\d{2}\.[A-Za-z0-9.-]+:[^,;*&$|\s]+|(?:eui.[A-Za-z0-9]{16}|naa.[A-Za-z0-9]{32})")
 AMOUNTS = tuple(f"{side}.{name}" for side in ("limits", "requests") for name in ("cpu", "memory", "ephemeral-storage"))
 OF_PROCESSORS = ("0", "1", "1m")
 OF_BYTES = ("0", "1", *(f"1{unit}" for unit in ("k", *"MGTPE", *(f"{unit}i" for unit in "KMGTPE"))))
@@ -69,9 +70,10 @@ def below(node: Node, folder: str = "the volume") -> Iterator[Defect]:
 
 
 def _volume(node: Node) -> Iterator[Defect]:
-    path, size, remote = node["hostPath"]["path"], node["emptyDir"]["sizeLimit"], node["nfs"]["path"]
-    if ".." in (path.text or "").split("/"):
-        yield VALUE.at(path, "holds '..'")
+    size, remote = node["emptyDir"]["sizeLimit"], node["nfs"]["path"]
+    for path in (node["hostPath"]["path"], node["gitRepo"]["directory"]):
+        if ".." in (path.text or "").split("/"):
+            yield VALUE.at(path, "holds '..'")
     if (value_of(size.text or "") or 0) < 0:
         yield VALUE.at(size, "is below 0")
     if remote.text and not remote.text.startswith("/"):
@@ -79,6 +81,7 @@ def _volume(node: Node) -> Iterator[Defect]:
     driver = node["csi"]["driver"]
     if driver.text and not PATTERNS[SUBDOMAIN].fullmatch(driver.text.lower()):
         yield VALUE.at(driver, f"'{driver.text}' is not the name of a driver")
+    yield from _disk(node)
     yield from _ephemeral(node["ephemeral"]["volumeClaimTemplate"])
     for source in node["projected"]["sources"].items:
         if len(set(SOURCES) & source.entries.keys()) != 1:
@@ -98,6 +101,29 @@ def _volume(node: Node) -> Iterator[Defect]:
         yield from amount(item["resourceFieldRef"])
         if item["fieldRef"].missing == item["resourceFieldRef"].missing:
             yield VALUE.at(item, "needs one of fieldRef and resourceFieldRef")
+
+
+def _disk(node: Node) -> Iterator[Defect]:
+    """Yields the refused values of a disk that a storage network, or Azure, has."""
+    iscsi, fibre, azure = node["iscsi"], node["fc"], node["azureDisk"]
+    for name in (iscsi["iqn"], iscsi["initiatorName"]):
+        if name.text and not ISCSI.fullmatch(name.text):
+            yield VALUE.at(
+                name, f"'{name.text}' is no name of iSCSI", fix="write iqn.2024-01.com.example:disk, eui.… or naa.…"
+            )
+    if True in (iscsi["chapAuthDiscovery"].value, iscsi["chapAuthSession"].value) and iscsi["secretRef"].missing:
+        yield VALUE.at(iscsi["secretRef"], "is missing, which CHAP needs", fix="add it")
+    if not fibre.missing and fibre["targetWWNs"].empty == fibre["wwids"].empty:
+        yield VALUE.at(fibre, "needs one of targetWWNs and wwids")
+    elif not fibre["targetWWNs"].empty and not 0 <= (fibre["lun"].integer or 0) <= 255:
+        yield VALUE.at(fibre["lun"], f"is {fibre['lun'].integer}", fix="write a whole number from 0 to 255")
+    elif not fibre["targetWWNs"].empty and fibre["lun"].missing:
+        yield VALUE.at(fibre["lun"], "is missing, which targetWWNs needs", fix="add it")
+    begins = "/subscriptions/" if azure["kind"].text == "Managed" else "https://"
+    address = azure["diskURI"]
+    if address.text and not address.text.startswith(begins):
+        fix = "write kind: Managed" if address.text.startswith("/subscriptions/") else "write the disk's address"
+        yield VALUE.at(address, f"does not begin with {begins}", fix=fix)
 
 
 def _paths(source: Node) -> Iterator[Node]:

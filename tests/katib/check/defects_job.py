@@ -223,7 +223,7 @@ DEFECTS: Defects = {
         {
             "POD.volumes[4]": {
                 "name": "disk",
-                "iscsi": {"targetPortal": "a", "iqn": "b", "lun": 0, "fsType": ""},
+                "iscsi": {"targetPortal": "a", "iqn": "iqn.2024-01.com.a:b", "lun": 0, "fsType": ""},
             }
         },
         {"go-drops-value POD.volumes[4].iscsi.fsType"},
