@@ -5,10 +5,12 @@ containers are those of k8s/katib/katib-config.yaml, assembled as Katib v0.19 do
 pod/inject_webhook.go).
 """
 
+import hashlib
 import json
 import re
 import sys
 import time
+from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ PREFIX = "/opt/sepsweep"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 SOCKET = "/run/k8s-containerd/containerd.sock"
 KEPT = 4
-"""The images of other versions that stay in the node's store; each takes half a gigabyte."""
+"""The images of other versions that stay in the node's store."""
 RULE = f"{METRIC};-1e+30;less;1"
 """That of our early-stopping service: it never fires by itself."""
 
@@ -39,16 +41,10 @@ RULE = f"{METRIC};-1e+30;less;1"
 def image() -> str:
     """Returns the reference of the image in the node's store, which is built where its contents have changed."""
     rig.run("mkdir", "-p", str(images.IMAGES))
-    target = f"{PREFIX}/lib/{PYTHON}/site-packages"
-    sources = [*_installed(), ROOT / "katib"]
-    made = images.layer(
-        "services",
-        copy=[(str(source), f"{target}/{source.name}") for source in sources],
-        files=[(f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")],
-        links=[(f"{PREFIX}/bin/python".lstrip("/"), f"/usr/bin/{PYTHON}")],
-        compiled=True,
-    )
-    ref = f"local/services:{images.digest(made)[:16]}"
+    ours = images.layer("services", copy=_into_image([ROOT / "katib"]), compiled=True)
+    layers = [_dependencies(), ours]
+    together = hashlib.sha256("".join(map(images.digest, layers)).encode()).hexdigest()
+    ref = f"local/services:{together[:16]}"
     ctr = ("ctr", "-a", SOCKET, "-n", "k8s.io", "images")
     kept = [name for name in rig.run(*ctr, "ls", "-q").split() if name.startswith("docker.io/local/services:")]
     if f"docker.io/{ref}" not in kept:
@@ -56,9 +52,33 @@ def image() -> str:
             rig.run(*ctr, "rm", *kept, seconds=300)
         archive = images.IMAGES / "services.tar"
         base = images.layer("python", links=[("usr/bin/python", "python3")])
-        images.write([{**_settings(), "ref": ref, "layers": [images.base(), base, made]}], archive)
+        images.write([{**_settings(), "ref": ref, "layers": [images.base(), base, *layers]}], archive)
         rig.run(*ctr, "import", str(archive), seconds=300)
     return ref
+
+
+def _dependencies() -> Path:
+    """Returns the layer below ours: what katib needs, which is written and unpacked anew only with other versions."""
+    found = _installed()
+    versions = sorted(f"{name} {distribution(name).version}" for name in found)
+    name = hashlib.sha256(" ".join([sys.version, *versions]).encode()).hexdigest()[:12]
+    path = images.IMAGES / f"layer-services-{name}.tar"
+    if not path.exists():
+        for old in images.IMAGES.glob("layer-services-*.tar"):
+            old.unlink()
+        # A name of its own until it is whole.
+        images.layer(
+            "dependencies",
+            copy=_into_image(_tops(found)),
+            files=[(f"{PREFIX}/pyvenv.cfg".lstrip("/"), b"home = /usr/bin\ninclude-system-site-packages = false\n")],
+            links=[(f"{PREFIX}/bin/python".lstrip("/"), f"/usr/bin/{PYTHON}")],
+            compiled=True,
+        ).rename(path)
+    return path
+
+
+def _into_image(sources: Iterable[Path]) -> list[tuple[str, str]]:
+    return [(str(source), f"{PREFIX}/lib/{PYTHON}/site-packages/{source.name}") for source in sources]
 
 
 def _settings() -> dict[str, Any]:
@@ -76,8 +96,8 @@ def _settings() -> dict[str, Any]:
     }
 
 
-def _installed() -> list[Path]:
-    """Returns the files and folders that the Dockerfile installs.
+def _installed() -> set[str]:
+    """Returns the packages that the Dockerfile installs.
 
     Of one line it installs everything that is required, of the other only what is named.
     """
@@ -90,8 +110,13 @@ def _installed() -> list[Path]:
         if name not in found:
             found.add(name)
             names += _required(name)
+    return found
+
+
+def _tops(names: Iterable[str]) -> list[Path]:
+    """Returns the files and folders of these packages."""
     tops: set[Path] = set()
-    for name in found:
+    for name in names:
         files = distribution(name).files or []
         tops |= {Path(str(files[0].locate())).parents[len(files[0].parts) - 1] / file.parts[0] for file in files}
     return sorted(top for top in tops if top.name not in ("..", "__pycache__", "bin"))
