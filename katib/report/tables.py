@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from katib.conclude.selection import candidates
 from katib.measure import Measure
@@ -13,7 +14,7 @@ from katib.text import count, difference, digits, duration, estimate, number, sh
 from katib.trial import WITHOUT_RESULT
 from katib.untrusted import web_address
 
-MOST_ROWS, MOST_FAILURES, MOST_DECISIONS = 1000, 60, 200
+MOST_FAILURES, MOST_DECISIONS = 60, 200
 ALIKE = 1000.0
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -27,6 +28,11 @@ class Column:
     text: bool = False
     more: bool = False
     """Whether it is shown only when asked for."""
+
+    @cached_property
+    def kind(self) -> str:
+        """The classes of its cells."""
+        return f"number{' more' if self.more else ''}" if self.number else "text" if self.text else ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +58,8 @@ class Grid:
     id: str = ""
 
 
-def all_trials(table: TrialTable) -> Grid:
-    """Returns every trial, the best first; columns without content are left out."""
+def all_trials(table: TrialTable, most: int) -> Grid:
+    """Returns the best `most` trials, the best first; columns without content are left out."""
     metric = table.identity.measure
     columns = [each for each in _columns(table, metric) if any(cell for cell, _ in each[1])]
     rows = tuple(
@@ -64,12 +70,12 @@ def all_trials(table: TrialTable) -> Grid:
             row.trial,
             tuple(cells[index][1] for _, cells in columns),
         )
-        for index, row in enumerate(table.rows[:MOST_ROWS])
+        for index, row in enumerate(table.rows[:most])
     )
     links = sum(bool(row.link) for row in rows)
     label = "The best first. " + ("Each trial's name links to its run in Weights & Biases. " if links else "")
-    if len(table.rows) > MOST_ROWS:
-        label += f"The best {MOST_ROWS} of {len(table.rows)} trials; {as_typed('`make results`')} has them all. "
+    if len(table.rows) > most:
+        label += f"The best {most} of {len(table.rows)} trials; {as_typed('`make results`')} has them all. "
     return Grid(label, tuple(column for column, _ in columns), rows, "trials")
 
 

@@ -6,7 +6,7 @@ another epoch, and are kept as plain numbers, so that 2 000 trials of 100 epochs
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from math import isfinite, nan
 
 from katib.conclude.belief import Belief
@@ -91,6 +91,17 @@ class Packed(Mapping[str, tuple[Point, ...]]):
         return len(self._columns)
 
 
+class PackedRow(TrialRow):
+    """A trial whose metrics are in memory as plain numbers."""
+
+    def at_best(self, metric: str) -> float | None:
+        """Returns what another metric was at the best epoch, without a point for each of its epochs."""
+        if not isinstance(self.metrics, Packed) or self.best_epoch is None:
+            return None
+        found = self.metrics.curve(metric)
+        return found.values[found.steps.index(self.best_epoch)] if self.best_epoch in found.steps else None
+
+
 class Curves:
     """Reads the metrics of a search, and keeps them from one table to the next."""
 
@@ -105,7 +116,7 @@ class Curves:
             if before is not row or packed is None or now is None:
                 if before is None or packed is None or (before.state, before.epochs) != (row.state, row.epochs):
                     packed = _packed(row)
-                now = replace(row, metrics=packed)
+                now = _row(row, packed)
             kept[row.trial] = row, packed, now
         self._kept = kept
         return replace(table, rows=tuple(now for _, _, now in kept.values()))
@@ -130,6 +141,10 @@ class Tails:
             for key in ((row.trial, row.ended) for row in rows)
         }
         return {trial: lines for (trial, _), lines in self._kept.items()}
+
+
+def _row(row: TrialRow, metrics: Packed) -> TrialRow:
+    return PackedRow(**{each.name: getattr(row, each.name) for each in fields(row)} | {"metrics": metrics})
 
 
 def _packed(row: TrialRow) -> Packed:

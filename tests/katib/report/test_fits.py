@@ -131,7 +131,7 @@ def test_the_trials_of_a_listed_value_lie_beside_each_other_and_the_models_mean_
 
 
 def test_the_values_of_a_column_end_at_one_place() -> None:
-    found = all_trials(SEARCHES["listed values"])
+    found = all_trials(SEARCHES["listed values"], 1000)
     index = [column.name for column in found.columns].index("val_loss")
     decimals = {len(row.cells[index].partition(".")[2]) for row in found.rows if row.cells[index]}
     assert decimals == {6}

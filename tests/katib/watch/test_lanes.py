@@ -164,3 +164,14 @@ def test_the_strip_says_when_it_ends_and_how_sure() -> None:
     assert " ± " in found["ends"].detail
     halted = {fact.label: fact for fact in facts(seen(table(*ended, going), halted="no engine"))}
     assert (halted["ends"].value, halted["ends"].detail) == ("stands still", "no engine")
+
+
+def test_a_metric_at_the_best_epoch_is_the_same_from_memory() -> None:
+    values = {METRIC: {1: 1.0, 3: 5.0}, "loss": {2: 0.5, 3: 0.25}, "late": {4: 1.0}}
+    points = {name: tuple(Point(step, value, None) for step, value in each.items()) for name, each in values.items()}
+    plain = replace(row(1, [1.0]), metrics=points, best_epoch=3)
+    for one in (plain, replace(plain, best_epoch=None), replace(plain, state="Failed")):
+        (packed,) = Curves().packed(table(one)).rows
+        for name in (*points, "nosuch"):
+            assert packed.at_best(name) == one.at_best(name)
+    assert plain.at_best("loss") == 0.25

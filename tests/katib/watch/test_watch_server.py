@@ -291,6 +291,14 @@ def test_what_runs_is_shown_before_the_long_table_is_built(monkeypatch: pytest.M
         go_on.set()
 
 
+def test_all_of_2000_trials_are_in_the_table_and_in_what_its_script_knows() -> None:
+    found = shown(Browser(Fake(table(*(row(number, [1.0]) for number in range(2000))))), "all")
+    assert found.count("<tr data-trial=") + found.count('<tr class="best" data-trial=') == 2000
+    known = found.partition('id="trials-data">')[2].partition("</script>")[0]
+    assert len(json.loads(known)["trials"]) == 2000
+    assert "of 2000 trials" not in found
+
+
 def test_a_search_that_has_ended_shows_what_it_came_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Outcome, "update", UPDATE)
     rows = [row(number, [float(number)], lr=number / 1000) for number in range(1, 5)]
