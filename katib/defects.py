@@ -5,7 +5,7 @@ No message of pydantic itself reaches a user.
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -138,7 +138,10 @@ def _line(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"{f'{place}: ' if place else ''}a key {worded(item)} (got {shown(item['input'])})"
     where = ".".join(keys)
     if item["type"] == "extra_forbidden":
-        return f"unknown key '{where}': {nearest(keys[-1], _fields(model, keys[:-1]))}"
+        hint, places = nearest(keys[-1], _fields(model, keys[:-1])), [*_places(model, keys[-1])]
+        if places and not hint.startswith("did you mean"):
+            hint = f"did you mean '{places[0]}'?"
+        return f"unknown key '{where}': {hint}"
     if item["type"] == "missing":
         return f"key '{where}' is missing"
     # A message about a whole section names the values itself; printing the section would fill a screen.
@@ -161,6 +164,16 @@ def _fields(model: type[BaseModel], keys: list[str]) -> set[str]:
         if found:
             section = found
     return set(section.model_fields)
+
+
+def _places(model: type[BaseModel], key: str) -> Iterator[str]:
+    """Yields where else `key` belongs: its path through the sections of `model`, without lists and mappings."""
+    if key in model.model_fields:
+        yield key
+    for name, field in model.model_fields.items():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from (f"{name}.{place}" for place in _places(kind, key))
 
 
 def _section(annotation: object) -> type[BaseModel] | None:

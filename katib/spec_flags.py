@@ -77,7 +77,8 @@ def require_shares(spec: Spec, gpus: int) -> None:
 
     if found := problem(gpus):
         most = next(count for count in range(gpus, 0, -1) if not problem(count))
-        raise SpecError(f"spec of {spec.name}: gpus {found}; write gpus: {most} in the spec")
+        whose = "gpus" if spec.gpus else "the site's gpus:"
+        raise SpecError(f"spec of {spec.name}: {whose} {found}; write gpus: {most} in the spec")
 
 
 def require_next_phase(spec: Spec) -> None:

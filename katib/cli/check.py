@@ -9,6 +9,7 @@ import typer
 
 from katib.check import Defect
 from katib.check.manifest import check_any
+from katib.cli.options import SiteFile
 from katib.errors import ManifestError
 from katib.manifest.render import render
 from katib.site import load_site
@@ -30,12 +31,13 @@ def check(
     ],
     strict: Annotated[bool, typer.Option("--strict", help="count warnings as defects")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print a list of findings")] = False,
+    site: SiteFile = None,
 ) -> int:
     """Finds every defect of the Experiment in FILE: where it is, what Katib v0.19 would do, and the fix.
 
-    A spec is rendered first, and the lines are those that the verb render prints.
+    A spec is rendered first, for the site, and the lines are those that the verb render prints.
     """
-    text, source = _manifest(file)
+    text, source = _manifest(file, site)
     findings = check_any(text, source)
     if as_json:
         print(json.dumps([found.record for found in findings], indent=2))
@@ -47,23 +49,25 @@ def check(
     return 2 if defects else 0
 
 
-def _manifest(file: str) -> tuple[str, str]:
+def _manifest(file: str, site: Path | None) -> tuple[str, str]:
     """Returns the manifest and what messages call it; that of a spec is the one that it renders to."""
     if file in specs() and not Path(file).exists():
-        return _rendered(file)
+        return _rendered(file, site)
     text = _text(file)
     if len(text) > LONGEST_SPEC or not is_spec(text):
+        if site:
+            raise ManifestError(f"{file}: is a manifest, which needs no site; leave out SITE= (--site)")
         return text, "standard input" if file == STDIN else file
     if file == STDIN:
         raise ManifestError(
             "standard input: has the keys of a spec, not of a manifest; give the spec's file by its name"
         )
-    return _rendered(file)
+    return _rendered(file, site)
 
 
-def _rendered(spec: str) -> tuple[str, str]:
+def _rendered(spec: str, site: Path | None) -> tuple[str, str]:
     """Returns the manifest of a spec's first stage, or of all of it, and what messages call it."""
-    return render(stages_of(load_spec(spec))[0], load_site(None), word=spec), f"{spec}, rendered"
+    return render(stages_of(load_spec(spec))[0], load_site(site), word=spec), f"{spec}, rendered"
 
 
 def _text(file: str) -> str:

@@ -49,6 +49,8 @@ SPEC_DEFECTS = {
 }
 SITE_DEFECTS = {
     "namspace: x": "unknown key 'namspace': did you mean 'namespace'?",
+    "gpus: 4": "unknown key 'gpus': did you mean 'resources.gpus'?",
+    "shared_memory: 8Gi": "unknown key 'shared_memory': did you mean 'resources.shared_memory'?",
     "resources: {gpu: 1, gpus: 1, cpu: '8', memory: 32Gi, shared_memory: 8Gi}": "did you mean 'gpus'?",
     "resources: {gpus: 1, cpu: 8, memory: 32Gi, shared_memory: 8Gi}": "resources.cpu: must be a text",
     "user: {uid: 0, gid: 1000}": "user.uid: must be at least 1",

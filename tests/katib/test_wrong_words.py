@@ -34,6 +34,7 @@ CALLS = {
     "results ' '": "results: no EXPERIMENT given",
     "check": "check: no FILE given",
     "check ''": "check: no FILE given",
+    "check dprnn --sit x": "check: unknown option '--sit': did you mean '--site'?",
     "logs": "logs: no TRIAL given",
     "local": "local: no MODEL|FILE given",
     "pack": "pack: no --data given: root of the corpus",

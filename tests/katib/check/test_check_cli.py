@@ -85,6 +85,20 @@ def test_of_a_spec_the_manifest_that_it_renders_to_is_checked(
     assert "'bayesianoptimisation': did you mean 'bayesianoptimization'?  [unknown-algorithm]" in checked.stdout
 
 
+def test_a_spec_is_checked_for_the_site_that_is_named(tmp_path: Path) -> None:
+    site = yaml.safe_load(default_site().read_text())
+    site["resources"]["gpus"] = 3
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(site))
+    done = katib("check", "dprnn", "--site", str(tmp_path / "site.yaml"))
+    said = "error: spec of series3-dprnn: the site's gpus: 3 does not divide the 16 of --batch-size, choose among"
+    assert (done.returncode, done.stdout, done.stderr.startswith(said)) == (2, "", True)
+    manifest = tmp_path / "x.yaml"
+    manifest.write_text(spoiled({}))
+    done = katib("check", str(manifest), "--site", str(tmp_path / "site.yaml"))
+    said = f"error: {manifest}: is a manifest, which needs no site; leave out SITE= (--site)\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+
+
 def test_a_spec_on_standard_input_is_one_line() -> None:
     done = run("check", "-", stdin=(SPECS / "demo.yaml").read_bytes())
     message = b"error: standard input: has the keys of a spec, not of a manifest; give the spec's file by its name\n"
