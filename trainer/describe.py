@@ -1,19 +1,27 @@
 """`python -m trainer describe`: a model's size, cost and memory, before it is trained.
 
-The numbers are measured on one step on the CPU, because formulas would go stale when a model changes.
+The numbers are those of one step on the CPU, because formulas would go stale when a model changes. With a model of ours
+the tensors of that step have shapes and no values (PyTorch's FakeTensorMode), so that it takes neither the time nor the
+memory of a real one; a model of one's own, which may look at values, is run.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from trainer.config import check_architecture
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.kernels.linear import operations
-from trainer.models import find
+from trainer.kernels.recording import shapes_alone
+from trainer.models import find, is_own
 from trainer.requests import Describe
 from trainer.training.losses import pit_si_snr
 
@@ -49,7 +57,8 @@ def describe(request: Describe) -> Description:
     in_onednn = (
         {torch.ops.mkldnn._linear_pointwise: operations} if hasattr(torch.ops.mkldnn, "_linear_pointwise") else {}
     )
-    with FlopCounterMode(display=False, custom_mapping=in_onednn) as counter:
+    values = nullcontext() if is_own(request.model) else _without_values()
+    with values, FlopCounterMode(display=False, custom_mapping=in_onednn) as counter:
         kept = _kept_bytes(network, samples)
     return Description(
         model=request.model,
@@ -85,13 +94,35 @@ def _kept_bytes(network: torch.nn.Module, samples: int) -> int:
 
     Memory that several tensors share counts once.
     """
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    own = {_storage(parameter) for parameter in network.parameters()}
     kept: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
+        kept[_storage(tensor)] = tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         pit_si_snr(network(torch.rand(1, samples)), torch.rand(1, 2, samples))
     return sum(tensor.untyped_storage().nbytes() for address, tensor in kept.items() if address not in own)
+
+
+def _storage(tensor: Tensor) -> int:
+    """Returns what tells the memory of one tensor from that of others, also where it has no address."""
+    storage: int = tensor.untyped_storage()._cdata
+    return storage
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Has new tensors get a shape and no values; what a network then reads of its weights is a half."""
+    with shapes_alone(), FakeTensorMode(allow_non_fake_inputs=True), _Halves():  # type: ignore[no-untyped-call]
+        yield
+
+
+class _Halves(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Answers with a half where a number is read from a tensor: the slope of our PReLU."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default:
+            return 0.5
+        return func(*args, **(kwargs or {}))

@@ -54,7 +54,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "dynamic_mixing": Limits(expected="0 to 100 per cent of the mixtures", least=0, below=101),
         "speed_perturbation": Limits(expected="0 to 25 per cent", least=0, below=26),
         "batch_size": _from(1, "mixtures"),
-        "segment_seconds": Limits(expected="0.01 to 3600 seconds", least=0.01, below=3600),
+        "segment_seconds": Limits(expected="0.01 to below 3600 seconds", least=0.01, below=3600),
         "train_limit": _from(1, "mixtures"),
         "validation_limit": _from(1, "mixtures"),
         "seed": Limits(expected="0 or more, below 2**63", least=0, below=2**63),
@@ -71,7 +71,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "stop_delay": _from(0),
         "limit": _from(1, "mixtures"),
         "wavs": _from(0, "mixtures"),
-        "chunk_seconds": Limits(expected="0.5 to 3600 seconds", least=0.5, below=3600),
+        "chunk_seconds": Limits(expected="0.5 to below 3600 seconds", least=0.5, below=3600),
     }
 )
 

@@ -1,6 +1,7 @@
 """How large the architectures of a sweep are, as the trainer's `describe` says: parameters and multiply-adds.
 
-Describing a large model takes a minute, so what was described is kept in a file of the search's folder.
+Describing a model takes seconds, or with a model of one's own a training step, so what was described is kept in a file
+of the search's folder.
 """
 
 import json
@@ -73,7 +74,7 @@ def sizes(manifest: Manifest, configurations: Sequence[Mapping[str, str]], kept:
         if key not in known:
             same = of_preset and all(of_preset.text(name) == text for name, text in fields.items())
             known[key] = of_preset if of_preset and same else describe(words)
-            # The file is written after each variant: the next one may take a minute, or fail.
+            # The file is written after each variant: the next one may take long, or fail.
             write_whole(kept, [json.dumps({name: asdict(size) for name, size in known.items()}, indent=2)])
         found.append(known[key])
     return found

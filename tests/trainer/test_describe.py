@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.measure import Load, peak_memory
 from tests.trainer.models.recurrence import gradient_of
 from trainer.__main__ import main
-from trainer.models import build
+from trainer.models import MODELS, build
 
 
 @pytest.fixture
@@ -58,6 +58,22 @@ def test_the_receptive_field_is_where_the_gradient_comes_from(described: Any) ->
     network(mixture)[0, :, 4000:4008].sum().backward()
     (heard,) = gradient_of(mixture)[0].nonzero(as_tuple=True)
     assert field == heard.max() - heard.min() + 1
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_shapes_alone_say_what_a_step_says(model: str, described: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ("--model", model, "--preset", "debug", "--segment-seconds", "0.3")
+    from_shapes = described(*flags)
+    # A model of one's own is run.
+    monkeypatch.setattr("trainer.describe.is_own", lambda _: True)
+    run = described(*flags)
+    assert from_shapes["multiply_adds"] == run["multiply_adds"]
+    assert from_shapes["memory"] == pytest.approx(run["memory"], rel=0.01)
+
+
+def test_a_step_that_no_machine_could_take_is_described(described: Any) -> None:
+    """So much at once takes terabytes, which must not be allocated to say so."""
+    assert described("--model", "spmamba", "--segment-seconds", "3000")["memory"] > 5e12
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
 from trainer.kernels.in_triton import in_triton
-from trainer.kernels.recording import is_recorded
+from trainer.kernels.recording import are_shapes_alone, is_recorded
 
 
 class LSTM(nn.LSTM):
@@ -116,6 +116,9 @@ class _Direction:
             out=gates.view(-1, gates.shape[2]),
         )
         recurrent = (self.of_hidden * twice).t().contiguous()  # [H, 4 H]
+        if are_shapes_alone():
+            torch.mm(hidden[1:].flatten(0, 1), recurrent)
+            return
         before: tuple[Tensor, Tensor] | None = None
         for gate, cell, tanh, output in self._steps(gates, cells, tanhs, hidden):
             if before:

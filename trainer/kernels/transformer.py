@@ -15,6 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
 from trainer.kernels.linear import Linear, add_product, plain, product
+from trainer.kernels.recording import are_shapes_alone
 
 EPS = 1e-6
 ROWS = 1024
@@ -218,4 +219,6 @@ def _heads(qkv: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def _groups(sequences: Tensor) -> tuple[Tensor, ...]:
     """Returns the sequences [B, T, N] in groups of whole sequences."""
+    if are_shapes_alone():
+        return (sequences,)
     return torch.split(sequences, max(1, ROWS // sequences.shape[1]))

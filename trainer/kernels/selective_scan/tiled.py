@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from trainer.kernels.context import Context
+from trainer.kernels.recording import are_shapes_alone
 
 TILE_BYTES = 1024 * 1024
 """Bytes of one state tensor of a tile per thread. With fewer, calling the operations costs more than computing them;
@@ -121,6 +122,8 @@ def _states(step: Tensor, x: Tensor, A: Tensor, B: Tensor, start: Tensor, decay:
     """Writes decay = exp(step A) and the states h_t = decay_t h_(t-1) + B_t x_t, both [b, t, N, D]."""
     torch.mul(step.unsqueeze(2), A, out=decay).exp_()
     torch.mul(x.unsqueeze(2), B.unsqueeze(3), out=states)
+    if are_shapes_alone():
+        return
     state = start  # [b, N, D]
     for decay_t, state_t in zip(decay.unbind(1), states.unbind(1), strict=True):
         state = torch.addcmul(state_t, decay_t, state, out=state_t)
@@ -173,7 +176,7 @@ def _tiles(
     u: Tensor, A: Tensor, size: tuple[int, int], buffers: int, backwards: bool = False
 ) -> Iterator[tuple[int, Tile, list[Tensor]]]:
     """Yields each tile's number in its sequences, its index into [B, L], and buffers [b, t, N, D] that tiles share."""
-    (batch, length, _), (sequences, steps) = u.shape, size
+    (batch, length, _), (sequences, steps) = u.shape, u.shape[:2] if are_shapes_alone() else size
     storage = [u.new_empty(sequences * steps * A.numel()) for _ in range(buffers)]
     numbers = range(-(-length // steps))
     for first in range(0, batch, sequences):
