@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from katib.defects import defects, spelled
 from katib.errors import SepsweepError
+from katib.untrusted import given_text
 from katib.yaml_reader import YamlError, read_documents
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -44,7 +45,7 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
 def read_yaml(path: Path, error: type[SepsweepError]) -> object:
     """Returns the value of the only document in `path`, as kubectl would read it. Raises `error`."""
     try:
-        documents = read_documents(path.read_text(encoding="utf-8-sig"))
+        documents = read_documents(given_text(path))
     except OSError as cause:
         raise error(f"{path}: cannot be read ({cause.strerror})") from None
     except UnicodeDecodeError as cause:

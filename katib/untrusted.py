@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from math import isfinite
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 from urllib.parse import urlsplit
 
 Kind = TypeVar("Kind")
@@ -96,6 +96,31 @@ def read_bytes(path: Path, most: int = LARGEST) -> bytes:
 def read_text(path: Path, most: int = LARGEST) -> str:
     """Returns the text of a file. Raises OSError and UnicodeDecodeError."""
     return read_bytes(path, most).decode()
+
+
+def given_text(source: Path | BinaryIO, most: int = LARGEST) -> str:
+    """Returns the text of a file that the user named, which may be a pipe that somebody writes to, or of stdin.
+
+    Raises OSError, also if it holds more than `most` bytes, as a device may, and UnicodeDecodeError.
+    """
+    if isinstance(source, Path):
+        # A pipe that nobody writes to blocks whoever opens it, but not who then reads it.
+        descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        os.set_blocking(descriptor, True)
+        with os.fdopen(descriptor, "rb") as file:
+            text = given_text(file, most)
+            if not text and stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EPIPE, "is a pipe to which nobody writes, or that was read before", str(source))
+            return text
+    data = source.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"is larger than {most >> 20} MiB", source.name)
+    return data.decode("utf-8-sig")
+
+
+def why_unread(error: OSError | UnicodeDecodeError) -> str:
+    """Returns why a text file could not be read, without the path and the number that Python's message has."""
+    return str(error.strerror) if isinstance(error, OSError) else f"is not UTF-8 text (byte {error.start})"
 
 
 def read_json(path: Path, most: int = LARGEST) -> Any:
@@ -199,7 +224,9 @@ def lines(path: Path, words: Iterable[str] = ()) -> Iterator[str]:
 
 def folder_inside(path: Path, root: Path) -> Path:
     """Returns the folder `path` below `root`, which it may create. Raises OSError if a link leads out of `root`."""
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise OSError(errno.ELOOP, f"is a link to {path.resolve()}", str(path))
+    # Path.resolve raises a RuntimeError of links that lead in a circle.
+    leads_to = os.path.realpath(path)
+    if not Path(leads_to).is_relative_to(os.path.realpath(root)):
+        raise OSError(errno.ELOOP, f"is a link to {leads_to}", str(path))
     path.mkdir(parents=True, exist_ok=True)
     return path

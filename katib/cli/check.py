@@ -16,7 +16,7 @@ from katib.site import load_site
 from katib.spec import is_spec, load_spec, specs, stages_of
 from katib.terminal import output, print_words
 from katib.text import count
-from katib.untrusted import clean
+from katib.untrusted import clean, given_text
 
 COLOURS = {"error": "red", "warning": "yellow"}
 STDIN = "-"
@@ -72,8 +72,7 @@ def _rendered(spec: str, site: Path | None) -> tuple[str, str]:
 
 def _text(file: str) -> str:
     try:
-        data = sys.stdin.buffer.read() if file == STDIN else Path(file).read_bytes()
-        return data.decode("utf-8-sig")
+        return given_text(sys.stdin.buffer if file == STDIN else Path(file))
     except OSError as cause:
         raise ManifestError(f"{file}: cannot be read ({cause.strerror})") from None
     except UnicodeDecodeError as cause:

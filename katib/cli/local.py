@@ -29,6 +29,7 @@ from katib.spec import is_spec, load_spec, specs
 from katib.table.formats import print_table
 from katib.terminal import output, print_words, say
 from katib.text import difference, settings_text, with_unit
+from katib.untrusted import given_text, why_unread
 
 
 @bundled
@@ -57,8 +58,9 @@ def local(
     from katib.backend.local.run import is_begun, run  # loads Optuna
 
     told, tracked = recipient_of(notify), trackers_of(trackers)
-    if _is_manifest(search):
-        manifest, source, then = _read(Path(search), changes.overrides, site), search, ""
+    text = _text(search)
+    if text is not None and not is_spec(text):
+        manifest, source, then = _unchanged(text, search, changes.overrides, site), search, ""
     else:
         manifest, then = _rendered(search, changes.overrides, site, data, out)
         source = f"the Experiment of {search}"
@@ -80,16 +82,19 @@ def local(
     return code
 
 
-def _is_manifest(search: str) -> bool:
-    """Returns whether `search` names a manifest, not a spec. Raises SpecError where it names neither."""
+def _text(search: str) -> str | None:
+    """Returns the text of the file that `search` names; None of a model. Raises SpecError where it is neither.
+
+    It is read once, because it may be a pipe. Raises ManifestError.
+    """
     if search in specs():
-        return False
+        return None
     if "." not in search and "/" not in search and not Path(search).exists():
         raise SpecError(f"unknown model '{search}', and no file of that name: {nearest(search, specs())}")
     try:
-        return not is_spec(Path(search).read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError):
-        return True
+        return given_text(Path(search))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{search}: cannot be read ({why_unread(error)})") from None
 
 
 def _ask(cost: str, yes: bool) -> None:
@@ -121,14 +126,12 @@ def here(site: Site) -> Site:
     return site.model_copy(update=own)
 
 
-def _read(path: Path, overrides: Overrides, site: Path | None) -> str:
+def _unchanged(text: str, source: str, overrides: Overrides, site: Path | None) -> str:
+    """Returns the text of a manifest. Raises ManifestError where an option would change it."""
     given = [name for name, value in (asdict(overrides) | {"site": site}).items() if value is not None]
     if given:
-        raise ManifestError(f"{path}: --{given[0]} changes a rendered manifest; in a file, change the file")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: cannot be read ({getattr(error, 'strerror', 'not text')})") from None
+        raise ManifestError(f"{source}: --{given[0]} changes a rendered manifest; in a file, change the file")
+    return text
 
 
 def _close(out: Path, experiment: str, halt: Halt | None) -> int:

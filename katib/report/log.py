@@ -7,6 +7,7 @@ file, which may be anybody's, alone. Only `write` does I/O.
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,9 +49,12 @@ PLACES = (Flags.DATA_DIR, Flags.RUN_DIR, Flags.DEVICE, Flags.LINGER, Flags.ROOM_
 def write(path: Path, table: TrialTable, commit: str, verdict: Verdict | None, origins: Iterable[Row] = ()) -> bool:
     """Writes the entry of `table` into the log at `path`, and returns whether it replaced an earlier one.
 
-    Raises FolderError.
+    A link to a log stays one. Raises FolderError.
     """
+    if path.exists() and not path.is_file():
+        raise FolderError(f"{path}: is no file; name another --file")
     try:
+        path = Path(os.path.realpath(path))
         before = path.read_text(encoding="utf-8") if path.exists() else as_typed(TITLE)
         after, replaced = placed(before, table.place, entry(table, commit, verdict, origins))
     except UnicodeDecodeError:

@@ -167,7 +167,8 @@ def _refuse_other_run(path: Path, identity: Mapping[str, object]) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{config}: cannot be read ({error}); choose another --run-dir") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{config}: cannot be read ({why}); choose another --run-dir") from error
     if not isinstance(existing, dict):
         raise ConfigError(f"{config}: is no JSON object; choose another --run-dir")
     corpus = existing.get("corpus")

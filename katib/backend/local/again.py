@@ -19,7 +19,7 @@ from katib.table.trial_table import TrialRow
 from katib.terminal import print_words, say
 from katib.text import count
 from katib.trial import WITHOUT_RESULT
-from katib.untrusted import read_text
+from katib.untrusted import read_text, why_unread
 from katib.yaml_reader import read_yaml
 
 
@@ -92,5 +92,5 @@ def _again(runs: Path, name: str, rows: Sequence[TrialRow], data: Path | None, n
     try:
         manifest = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise EngineError(f"{path}: cannot be read ({error}); without it no trial can run") from None
+        raise EngineError(f"{path}: cannot be read ({why_unread(error)}); without it no trial can run") from None
     return LocalAgain(LocalRun(runs, name, manifest, name, data, notify=notify), rows)

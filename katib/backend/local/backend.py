@@ -18,7 +18,7 @@ from katib.notify import Recipient
 from katib.table.run_folder import last_lines
 from katib.table.trial_table import TrialTable
 from katib.trainer_contract import OUTPUT
-from katib.untrusted import read_text
+from katib.untrusted import read_text, why_unread
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class LocalBackend:
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError) as error:
-            raise ManifestError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+            raise ManifestError(f"{path}: cannot be read ({why_unread(error)})") from None
 
     def prepare(self, name: str, manifest: str, search: str, data: Path | None, *, named: bool = False) -> LocalRun:
         """Returns the run of the Experiment `name`, which resumes where it was interrupted."""

@@ -174,7 +174,9 @@ def launcher(experiment: Experiment, data: Path | None, runs: Path, per_gpu: int
         require_corpus(data)
     elif data is not None:
         raise FolderError(f"--data {data}: the manifest mounts no volume '{DATA_VOLUME}' for it; leave --data out")
-    prepared = Launcher(experiment, data and data.resolve(), runs.resolve(), slots_here(experiment, per_gpu))
+    # Path.resolve raises a RuntimeError of links that lead in a circle.
+    folder = Path(os.path.realpath(runs))
+    prepared = Launcher(experiment, data and data.resolve(), folder, slots_here(experiment, per_gpu))
     _check_command(prepared)
     example = prepared.launch("example", _all(experiment, ""), None)
     require_model(experiment.name, example.argv, example.env)

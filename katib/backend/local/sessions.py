@@ -19,7 +19,7 @@ from pathlib import Path
 from katib.checkout import commit
 from katib.errors import ClusterError
 from katib.program import ROOT
-from katib.untrusted import checked, clean, lines, open_file, parse_json
+from katib.untrusted import LARGEST, checked, clean, file_size, lines, open_file, parse_json
 
 SESSIONS = "sessions.jsonl"
 
@@ -61,6 +61,8 @@ def sessions(folder: Path) -> list[Session]:
     """Returns the sessions in order; none where there is no record, and without the lines that cannot be read."""
     found: list[Session] = []
     with suppress(OSError):
+        if file_size(folder / SESSIONS) > LARGEST:
+            return []
         for line in lines(folder / SESSIONS):
             with suppress(ValueError):
                 record = parse_json(line)

@@ -1,6 +1,7 @@
 """EXPERIMENT_LOG.md: entries are replaced and not repeated, and say what the table says."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,26 @@ def test_an_entry_that_has_lost_its_end_is_not_guessed_at(tmp_path: Path) -> Non
     text, _ = placed(TITLE, "x", "## x")
     with pytest.raises(FolderError, match="has lost its last line"):
         placed(text.replace("<!-- end of x -->", ""), "x", "## x")
+
+
+def test_a_log_behind_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    """Renaming the new text to the link's name would leave what it leads to as it was."""
+    kept, link = tmp_path / "shared.md", tmp_path / FILE
+    kept.write_text("by hand\n")
+    link.symlink_to(kept.name)
+    write(link, searched(tmp_path), "", None)
+    assert link.is_symlink()
+    assert "by hand" in kept.read_text()
+    assert "## series3-dprnn" in kept.read_text()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_log_is_neither_a_pipe_nor_a_device(tmp_path: Path, kind: str) -> None:
+    """It would be waited for, or replaced: /dev/null by a file."""
+    log = tmp_path / FILE
+    os.mkfifo(log) if kind == "pipe" else log.symlink_to("/dev/zero")
+    with pytest.raises(FolderError, match="is no file; name another --file"):
+        write(log, searched(tmp_path), "", None)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])

@@ -16,6 +16,7 @@ from katib.report.summary import conclude
 from katib.table import export
 from katib.table.trial_table import CLUSTER
 from katib.trainer_contract import SUMMARY
+from katib.untrusted import LARGEST
 from tests.katib.report.simulated import row, table
 
 CORPUS = "v2-0a-0b"
@@ -104,6 +105,14 @@ def test_a_session_without_an_end_was_killed_and_damaged_lines_are_left_out(tmp_
     first, second = sessions(tmp_path)
     assert (first.user, first.ended) == ("a ", None)
     assert (second.started, second.ended, second.why) == (5.0, 6.0, "disk full")
+
+
+def test_a_record_of_sessions_without_measure_is_not_read(tmp_path: Path) -> None:
+    """Nobody waits for 40 GB of it."""
+    with (tmp_path / SESSIONS).open("w") as file:
+        file.write('{"started": 1.0}\n')
+        file.truncate(LARGEST + 1)
+    assert sessions(tmp_path) == []
 
 
 def test_a_record_that_cannot_be_written_does_no_harm(tmp_path: Path) -> None:
