@@ -36,6 +36,9 @@ def load(path: Path, model: type[Model], error: type[SepsweepError]) -> Model:
             f"{path}: is an Experiment manifest, and a {model.__name__.lower()} is wanted here; the verbs local and"
             " check take the manifest, results, best and report its name"
         )
+    needed = [key for key, field in model.model_fields.items() if field.is_required()]
+    if needed and not set(needed) & set(data):
+        raise error(f"{path}: is no {model.__name__.lower()}, which must have the keys {', '.join(needed)}")
     try:
         return model.model_validate(data, strict=True)
     except ValidationError as cause:

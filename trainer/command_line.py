@@ -26,6 +26,7 @@ Command = Run | Describe | Evaluate | Export | Separate | Fingerprint
 C = TypeVar("C")
 SET = "--set"
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)\.")
+_WANTED = re.compile(r"(--[a-z-]+|[A-Z]+) (?:[A-Z]{2,} )?(.+?)\.? \(required\)")
 _WORDINGS = {
     r"Error parsing (--\S+): .*invalid literal for int\(\) with base 10: '(.*)'": "{}: '{}' is no whole number",
     r"Error parsing (--\S+): .*could not convert string to float: '(.*)'": "{}: '{}' is no number",
@@ -185,6 +186,9 @@ def _plainly(error: str) -> str:
         word, name, options = found.groups()
         known = re.findall("'([^']*)'", options)
         return f"{name}: unknown '{word}', {nearest(word, known)}"
+    if error.startswith("Missing from"):
+        wanted = _WANTED.findall(error.partition(": ")[2])
+        return "; ".join(f"{flag} is missing ({what[0].lower()}{what[1:].partition('. ')[0]})" for flag, what in wanted)
     for pattern, wording in _WORDINGS.items():
         if found := re.fullmatch(pattern, error):
             return wording.format(*found.groups())

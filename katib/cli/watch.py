@@ -7,6 +7,7 @@ import typer
 from katib.cli._bundles import Where, bundled
 from katib.cli.options import MOST
 from katib.errors import FolderError
+from katib.terminal import say
 from katib.watch.screen import Screens
 from katib.watch.server import WatchServer
 
@@ -24,5 +25,7 @@ def watch(
     if where.out.exists() and not where.out.is_dir():
         raise FolderError(f"--out {where.out}: is no folder; name that of the runs, such as runs")
     with WatchServer(Screens(where.backend, where.out, price), port) as server:
+        if not (where.cluster or where.out.exists()):
+            say(f"note: {where.out}: there is no such folder yet; the page fills when a search begins in it")
         print(f"{server.address}/ (Ctrl-C ends it; the searches go on)", flush=True)
         server.serve()

@@ -111,6 +111,15 @@ def test_bad_command_line_ends_with_one_line_and_exit_code_2(words: list[str], m
     assert done.stderr.count("\n") == 1
 
 
+def test_a_site_and_a_spec_in_each_others_place_are_told_as_such() -> None:
+    needed = "name, trials, epochs, hours_per_run, max_failed_trials, algorithm, early_stopping, search"
+    for verb in ("check", "render", "plan"):
+        done = katib(verb, "k8s/site.yaml")
+        assert done.stderr == f"error: k8s/site.yaml: is no spec, which must have the keys {needed}\n"
+    done = katib("render", "dprnn", "--site", "katib/specs/dprnn.yaml")
+    assert done.stderr.startswith("error: katib/specs/dprnn.yaml: is no site, which must have the keys namespace, ")
+
+
 def test_a_manifest_in_the_place_of_a_spec_is_told_as_one(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text("apiVersion: kubeflow.org/v1beta1\nkind: Experiment\nmetadata: {name: x}\n")

@@ -189,7 +189,10 @@ def test_flags_that_are_needed_are_named(capsys: pytest.CaptureFixture[str]) -> 
     """All of them at once."""
     assert main([]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert all(flag in line for flag in ("--model", "--data-dir", "--run-dir"))
+    assert line.startswith("error: --data-dir is missing (root of a corpus in PolSESS format, with train/")
+    assert (
+        "; --run-dir is missing (folder for checkpoints and summary, created if missing); --model is missing (" in line
+    )
 
 
 def test_the_root_inside_the_directory_is_named(

@@ -28,6 +28,7 @@ from katib.watch.screen import Screens
 from katib.watch.sections import PARTS
 from katib.watch.server import Application, WatchServer
 from tests.katib.report.simulated import row, searched, table
+from tests.ports import free_port
 from tests.verbs import katib
 
 PORT, NAME = 8123, "made"
@@ -359,3 +360,14 @@ def test_the_report_and_what_the_model_believes_follow() -> None:
     assert depth.belief.slices
     depth.build(table(row(1, [1.0])))
     assert "Too few trials have ended" in {section.id: section.html for section in depth.sections}["belief"]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WatchServer, "serve", lambda _: None)
+    port = free_port()
+    done = katib("watch", "--out", str(tmp_path / "rnus"), "--port", str(port))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"note: {tmp_path / 'rnus'}: there is no such folder yet; the page fills when a search begins in it\n"
+        f"http://localhost:{port}/ (Ctrl-C ends it; the searches go on)\n"
+    )
