@@ -69,7 +69,7 @@ def test_a_manifest_that_cannot_be_run_is_named(rig: Rig, message: str, search: 
     [
         (["sepfomer"], "unknown model 'sepfomer', and no file of that name: did you mean 'sepformer'?"),
         (["none.yaml"], "none.yaml: cannot be read (No such file or directory)"),
-        (["x.yaml", "--trials", "3"], "x.yaml: --trials changes a rendered manifest"),
+        (["plain.yaml", "--trials", "3"], "plain.yaml: --trials changes a rendered manifest"),
         (["demo"], "--data is missing"),
         (["demo", "--data", "nowhere"], "--data nowhere: no such folder"),
         (["demo", "--data", "empty"], "--data empty: the folder is empty"),
