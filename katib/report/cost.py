@@ -12,12 +12,11 @@ from katib.draw.marks import rect
 from katib.draw.scale import Category, Linear
 from katib.manifest.gpu_hours import SPENT
 from katib.manifest.object import Manifest
-from katib.report.figure import Figure, by_state, sized
+from katib.report.figure import Figure, by_state, name_of, sized
 from katib.table.patience import ends_itself, used
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import SECONDS_AN_HOUR, count, duration
 from katib.trainer_contract import Flags
-from katib.trial import in_words
 
 THICK = 28.0
 """Pixels of a bar."""
@@ -106,7 +105,7 @@ def _drawing(table: TrialTable, found: Cost, width: float, height: float, findin
     longest = max(found.planned or 0.0, found.used + found.saved)
     factor, unit = (60.0, "minutes") if longest < SHORT_HOURS else (1.0, "hours")
     parts: list[tuple[str, str, float]] = [
-        (in_words(state), f"s-{state}", sum(row.gpu_hours for row in rows))
+        (name_of(rows), f"s-{state}", sum(row.gpu_hours for row in rows))
         for state, rows in reversed(by_state(table.rows).items())
     ]
     parts += [("saved by early stopping", "hollow s-EarlyStopped", found.saved)] if found.saved else []

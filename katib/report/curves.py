@@ -10,13 +10,13 @@ from katib.draw.frame import Frame
 from katib.draw.labels import Entry
 from katib.draw.marks import dot, line, marked, rug
 from katib.draw.scale import Linear
-from katib.report.figure import MARGIN, Figure, by_state, sized
+from katib.report.figure import MARGIN, Figure, by_state, name_of, sized
 from katib.report.trial_marks import baseline_mean, baseline_rule, room
 from katib.table.patience import used
 from katib.table.sample import foremost, spread
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, with_unit
-from katib.trial import ENDED, Direction, in_words
+from katib.trial import ENDED, Direction
 
 MOST_CURVES, MOST_POINTS = 200, 120
 STEEP = 5
@@ -64,8 +64,12 @@ def _drawing(
     best = table.best if table.best and table.best.curve else None
     others = by_state([row for row in kept if row is not best])
     entries = [Entry("best trial", "best thick", "line")] if best else []
-    entries += [Entry(in_words(state), f"s-{state}", "line") for state in reversed(others) if state != "EarlyStopped"]
-    entries += [Entry("stopped early", "s-EarlyStopped", "cross")] if "EarlyStopped" in others else []
+    entries += [
+        Entry(name_of(rows), f"s-{state}", "line")
+        for state, rows in reversed(others.items())
+        if state != "EarlyStopped"
+    ]
+    entries += [Entry(name_of(others["EarlyStopped"]), "s-EarlyStopped", "cross")] if "EarlyStopped" in others else []
     entries += [Entry("paused, went on", "s-EarlyStopped", hollow=True)] if any(row.pauses for row in kept) else []
     entries += [Entry("median of the best so far", "baseline dotted", "line")] if middle else []
     last = max(row.curve[-1].step for row in kept)
@@ -118,8 +122,8 @@ def _finding(table: TrialTable, *, drawn: bool) -> str:
         if min(epochs) < max(epochs):
             after = f"{min(epochs)} to {max(epochs)} epochs, {median(epochs):g} in the median"
         parts.append(
-            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were stopped early, "
-            f"after {after}."
+            f"{len(stopped)} of {count(len(table.rows), 'trial')} (grey, a cross at the end) were "
+            f"{name_of(stopped)}, after {after}."
         )
     else:
         parts.append("No trial was stopped early.")

@@ -9,7 +9,7 @@ from katib.draw.drawing import Drawing
 from katib.measure import Measure
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import count, with_unit
-from katib.trial import Direction, State
+from katib.trial import Direction, State, in_words
 
 FAR = 3.0
 """A value further beyond the worse quartile than so many times the distance of the quartiles is far out (Tukey 1977):
@@ -102,6 +102,11 @@ def span(table: TrialTable, expected: Iterable[float] = ()) -> Span:
 def listed(words: Sequence[str]) -> str:
     """Returns `a`, `a and b`, or `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def name_of(rows: Sequence[TrialRow]) -> str:
+    """Returns what trials of one state are called in a legend: `paused or stopped early` where some may go on."""
+    return " or ".join(sorted({in_words(row.shown_state) for row in rows}))
 
 
 def by_state(rows: Sequence[TrialRow]) -> dict[State, list[TrialRow]]:

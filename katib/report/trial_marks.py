@@ -9,11 +9,11 @@ from katib.conclude.belief import Belief
 from katib.draw.frame import Frame
 from katib.draw.labels import Entry
 from katib.draw.marks import Shape, dot, line, marked, rug, text, whisker
-from katib.report.figure import Span, by_state
+from katib.report.figure import Span, by_state, name_of
 from katib.table.ends import End
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import with_unit
-from katib.trial import Direction, State, in_words
+from katib.trial import Direction, State
 
 SHAPES: Mapping[State, Shape] = {
     "Succeeded": "circle",
@@ -59,9 +59,9 @@ def entries(rows: Sequence[TrialRow], belief: Belief) -> tuple[Entry, ...]:
     for state, members in reversed(by_state(rows).items()):
         expected = [row for row in members if row.trial in belief.ends]
         if len(expected) < len(members):
-            found.append(Entry(in_words(state), f"s-{state}", SHAPES[state]))
+            found.append(Entry(name_of(members), f"s-{state}", SHAPES[state]))
         if expected:
-            found.append(Entry("stopped early: its expected end ± sd", f"s-{state}", hollow=True))
+            found.append(Entry(f"{name_of(expected)}: its expected end ± sd", f"s-{state}", hollow=True))
     return tuple(found)
 
 

@@ -10,7 +10,7 @@ from katib.draw.drawing import Drawing
 from katib.draw.labels import TEXT, Entry, legend, width_of
 from katib.draw.marks import line, rect, text
 from katib.draw.scale import Clock
-from katib.report.figure import by_state
+from katib.report.figure import by_state, name_of
 from katib.text import count, duration, with_unit
 from katib.trial import in_words
 from katib.watch.lanes import Lane, Stretch, lanes
@@ -91,7 +91,7 @@ def _entries(found: Sequence[Lane], view: View) -> list[Entry]:
     rows = [one.trial for lane in found for one in lane.stretches]
     best = [Entry("best so far", "lane best", "bar")] if any(row is view.table.best for row in rows) else []
     others = [row for row in rows if row is not view.table.best]
-    return best + [Entry(in_words(state), f"lane s-{state}", "bar") for state in reversed(by_state(others))]
+    return best + [Entry(name_of(of), f"lane s-{state}", "bar") for state, of in reversed(by_state(others).items())]
 
 
 def _bar(one: Stretch, axis: _Axis, width: float, top: float, name: str, view: View) -> list[str]:

@@ -27,6 +27,7 @@ from katib.trial import WITHOUT_RESULT, shown
 REFRESH_SECONDS = 1.0
 FEWEST = 3
 """The number of trials that are shown even on a low terminal."""
+MOST_SILENT, REASON = 2, "reason"
 
 
 def view(experiment: Experiment, folder: Path, *, slots: int, gpu: bool) -> View:
@@ -122,11 +123,13 @@ def picture(
     ordered = sorted(trials, key=lambda trial: _rank(trial, experiment))
     curves = sparklines([trial.values for trial in ordered], maximize=experiment.search.direction.sign > 0)
     drawn = dict(zip((trial.name for trial in ordered), curves, strict=True)) if blocks else {}
+    silent = [line for text in _silent(ordered, prefix, now, beats) for line in wrapped(text, width)]
 
     def laid(rows: Sequence[Trial], rest: str) -> list[Sequence[Styled]]:
         table = fit(_columns(rows, experiment, prefix, now, beats, drawn), width)
         texts = filter(None, (rest, missing(table.left_out, "", width)))
         below = [line for text in texts for line in wrapped(text, width)]
+        below = [*(silent if REASON in table.left_out else ()), *below]
         return [*([(line, "bold")] for line in head), *table.lines, *([(line, "dim")] for line in below)]
 
     everything = laid(ordered, "") if len(ordered) + len(head) < height else []
@@ -135,7 +138,7 @@ def picture(
     goes_on = may_go_on(trials, pauses=experiment.search.pauses)
     # The same number on each page, however many lines its heading takes, so that no trial is left out.
     foot = len(wrapped(_rest(ordered, may_go_on=goes_on, page=0, pages=len(ordered)), width))
-    number = max(FEWEST, height - len(head) - HEADING_LINES - MISSING_LINES - foot)
+    number = max(FEWEST, height - len(head) - HEADING_LINES - MISSING_LINES - foot - len(silent))
     rows, hidden, pages = _turned(ordered, number, page)
     return laid(rows, _rest(hidden, may_go_on=goes_on, page=page % pages, pages=pages))
 
@@ -246,9 +249,24 @@ def _columns(
     reasons = [trial.stop or trial.reason for trial in trials]
     if goes_on:
         reasons = [told(trial, reason) for trial, reason in zip(trials, reasons, strict=True)]
-    silences = [beat.silence(now) if beat else "" for beat, _ in done]
-    reasons = [reason or silence for reason, silence in zip(reasons, silences, strict=True)]
-    return [*columns, Column("reason", reasons, 7)] if any(reasons) else columns
+    quiet = _silences(trials, now, beats)
+    reasons = [reason or quiet.get(trial.name, "") for trial, reason in zip(trials, reasons, strict=True)]
+    return [*columns, Column(REASON, reasons, 7)] if any(reasons) else columns
+
+
+def _silences(trials: Sequence[Trial], now: float, beats: Mapping[str, Heartbeat]) -> dict[str, str]:
+    """Returns what is told of each trial that takes no steps, by name."""
+    known = [(trial.name, beats[trial.name].silence(now)) for trial in trials if trial.name in beats]
+    return {name: silence for name, silence in known if silence}
+
+
+def _silent(trials: Sequence[Trial], prefix: str, now: float, beats: Mapping[str, Heartbeat]) -> list[str]:
+    """Returns the lines about trials that take no steps, where the column of reasons does not fit."""
+    told = [f"{name.removeprefix(prefix)}: {silence}" for name, silence in _silences(trials, now, beats).items()]
+    return [
+        *told[:MOST_SILENT],
+        *([f"and {len(told) - MOST_SILENT} more, silent too"] if len(told) > MOST_SILENT else []),
+    ]
 
 
 def _rank(trial: Trial, experiment: Experiment) -> tuple[int, float]:

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from katib.conclude.belief import Belief
 from katib.heartbeat import Heartbeat
+from katib.report.curves import curves as learning_curves
+from katib.report.history import history
 from katib.table.trial_table import Point, TrialRow, TrialTable
 from katib.watch.events import events
 from katib.watch.lanes import lanes
@@ -175,3 +178,17 @@ def test_a_metric_at_the_best_epoch_is_the_same_from_memory() -> None:
         for name in (*points, "nosuch"):
             assert packed.at_best(name) == one.at_best(name)
     assert plain.at_best("loss") == 0.25
+
+
+def test_what_is_paused_is_called_so_in_every_figure() -> None:
+    paused = row(2, [2.0, 2.5], state="EarlyStopped", may_go_on=True)
+    finished = [row(number, [1.0, number + 3.0]) for number in range(3, 7)]
+    found = table(row(1, [2.0, 3.0]), paused, *finished)
+    _, (wide, _) = lanes_figure(seen(found))
+    curve = learning_curves(found)
+    for drawn in (str(wide), str(curve.drawings[0]), str(history(found, Belief()).drawings[0])):
+        assert ">paused</text>" in drawn
+        assert "stopped early" not in drawn
+    assert "1 of 6 trials (grey, a cross at the end) were paused, after 2 epochs." in curve.finding
+    stopped = row(7, [1.0, 1.5], state="EarlyStopped")
+    assert ">paused or stopped early</text>" in str(lanes_figure(seen(table(*found.rows, stopped)))[1][0])

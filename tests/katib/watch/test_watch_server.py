@@ -371,3 +371,9 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.
         f"note: {tmp_path / 'rnus'}: there is no such folder yet; the page fills when a search begins in it\n"
         f"http://localhost:{port}/ (Ctrl-C ends it; the searches go on)\n"
     )
+
+
+def test_before_the_first_epoch_there_are_no_headings_without_a_figure() -> None:
+    depth = Depth(lambda: None, NOWHERE)
+    depth.build(table(row(1, [], state="Created", started=None, seconds=0.0, gpu_hours=0.0)))
+    assert [section.id for section in depth.sections] == ["provenance"]

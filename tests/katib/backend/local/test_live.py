@@ -5,6 +5,7 @@ others.
 import json
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -16,6 +17,8 @@ from rich.cells import cell_len
 from katib.backend.local.live import LiveTable, headline, heartbeats, picture, view
 from katib.backend.local.record import Effort, Trial
 from katib.backend.local.view import Lines
+from katib.columns import Styled
+from katib.heartbeat import Heartbeat
 from katib.manifest.experiment import Experiment, load_experiment
 from katib.manifest.render import Overrides, render
 from katib.site import load_site
@@ -207,3 +210,27 @@ def test_a_running_trial_shows_its_part_of_the_epoch_its_silence_and_the_end_at_
     rows = {line.split()[0]: line for line in text[1:]}
     assert [rows[name].split()[2] for name in ("quick", "hung", "begins")] == ["2.4", "2.4", "2"]
     assert [name for name in rows if "no step for 20 min, after step 45 of 100 of epoch 3" in rows[name]] == ["hung"]
+
+
+def test_a_trial_that_takes_no_steps_is_told_where_the_reasons_do_not_fit() -> None:
+    beat = Heartbeat(
+        3, 50, 120, 1000, False, stepped=NOW - 900, step_seconds=1.0, mixtures_per_second=8.0, epoch_seconds=800.0
+    )
+    silent = "no step for 15 min, after step 120 of 1000 of epoch 3"
+    names = ["r1", "r2", "r3"]
+    running = [trial(name, "Running", 1.0, 2.0) for name in names]
+    rest = [trial(f"s{number:02}", "Succeeded", float(number), hours=12.0) for number in range(40)]
+    for beats in ({running[0].name: beat}, {one.name: beat for one in running}):
+        lines = text_of(
+            picture([*running, *rest], experiment(), width=78, height=23, now=NOW, slots=4, gpu=True, beats=beats)
+        )
+        assert len(lines) <= 23
+        assert f"r1: {silent}" in lines
+        assert ("and 1 more, silent too" in lines) == (len(beats) == 3)
+        wide = text_of(picture(running, experiment(), width=200, height=23, now=NOW, slots=4, gpu=True, beats=beats))
+        assert f"r1: {silent}" not in wide
+        assert silent in " ".join(wide)
+
+
+def text_of(lines: list[Sequence[Styled]]) -> list[str]:
+    return ["".join(text for text, _ in line) for line in lines]
