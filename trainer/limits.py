@@ -34,8 +34,8 @@ class Limits:
         return above and (self.least is None or value >= self.least) and value < self.below
 
 
-def _from(least: int, unit: str = "") -> Limits:
-    return Limits(expected=f"{least} or more {unit}".rstrip(), least=least)
+def _from(least: int, unit: str = "", most: int = 1_000_000_000) -> Limits:
+    return Limits(expected=f"{least} or more{' ' * bool(unit)}{unit}, at most {most}", least=least, below=most + 1)
 
 
 LIMITS: Mapping[str, Limits] = MappingProxyType(
@@ -45,7 +45,7 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "grad_clip_norm": Limits(expected="a finite number above 0", above=0),
         "lr_factor": Limits(expected="a number between 0 and 1", above=0, below=1),
         "lr_patience": _from(0, "epochs"),
-        "cosine_epochs": _from(1, "epochs"),
+        "cosine_epochs": _from(1, "epochs", most=1_000_000),
         # A field of some models' configs.
         "dropout": Limits(expected="a number from 0 to below 1", least=0, below=1),
         "loss_threshold": Limits(expected="a loss between -200 and 0 dB, such as -30", above=-200, below=0),
@@ -58,12 +58,12 @@ LIMITS: Mapping[str, Limits] = MappingProxyType(
         "train_limit": _from(1, "mixtures"),
         "validation_limit": _from(1, "mixtures"),
         "seed": Limits(expected="0 or more, below 2**63", least=0, below=2**63),
-        "epochs": _from(1),
-        "patience": _from(1, "epochs"),
-        "hopeless": _from(1, "epochs"),
+        "epochs": _from(1, most=1_000_000),
+        "patience": _from(1, "epochs", most=1_000_000),
+        "hopeless": _from(1, "epochs", most=1_000_000),
         "nonfinite_batches": _from(0, "batches per epoch"),
         "micro_batch": _from(1, "mixtures"),
-        "workers": _from(0, "processes"),
+        "workers": Limits(expected="0 to 256 processes", least=0, below=257),
         "gpus": Limits(expected="1 to 64 GPUs", least=1, below=65),
         "checkpoint_minutes": _from(0),
         "room_minutes": Limits(expected="0 to below 100000 minutes", least=0, below=100_000),

@@ -9,11 +9,15 @@ if TYPE_CHECKING:
 
 STACKED = ("blocks", "repeats", "layers", "transformer_layers", "mambas")
 """Fields that count layers: a thousand of them take minutes to build."""
+LONG = ("kernel_size", "block_kernel_size", "chunk_size", "n_fft", "hop", "window", "taps")
+"""Fields that are a length: ten thousand samples or frames are more than a second, and any network would be slow."""
 
 
 def most(field: str) -> int:
     """Returns the largest value of an int field; a tensor of the next size up could have no memory anywhere."""
-    return 1000 if field in STACKED else 1_000_000
+    if field in STACKED:
+        return 1000
+    return 10_000 if field in LONG else 1_000_000
 
 
 def check_types(config: "DataclassInstance") -> None:
