@@ -170,20 +170,23 @@ def test_another_process_has_all_settings_of_the_first(corpus: Path, tmp_path: P
     assert repr(pickle.loads(pickle.dumps(start)).run) == repr(run)
 
 
-def test_what_a_model_freezes_stays_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("requires_grad", [False, True])
+def test_what_a_model_freezes_or_does_not_use_stays_as_it_is(requires_grad: bool, tmp_path: Path) -> None:
     """A gradient of zeros would be enough for weight decay, which Adam turns into whole steps."""
-    still = torch.nn.Linear(2, 2).requires_grad_(requires_grad=False)
-    network = torch.nn.Sequential(still, torch.nn.Linear(2, 1))
-    frozen = still.weight.clone()
+    still = torch.nn.Linear(2, 2).requires_grad_(requires_grad=requires_grad)
+    trained = torch.nn.Linear(2, 1)
+    network = torch.nn.Sequential(still, trained)
+    before = [layer.weight.clone() for layer in (still, trained)]
     optimizer = torch.optim.Adam(network.parameters(), lr=0.1, weight_decay=0.1)
-    network(torch.ones(1, 2)).sum().backward()
+    trained(torch.ones(1, 2)).sum().backward()
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/meet", rank=0, world_size=1)
     try:
         Group(Share(0, 2)).add_gradients(network)
     finally:
         dist.destroy_process_group()
     optimizer.step()
-    assert torch.equal(still.weight, frozen)
+    assert torch.equal(still.weight, before[0])
+    assert not torch.equal(trained.weight, before[1])
 
 
 @pytest.mark.parametrize(("kind", "code"), [(DATA, 5), (OTHER, 1)])

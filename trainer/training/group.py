@@ -76,19 +76,19 @@ class Group:
         """Replaces the gradients of `network` by their sums over all processes."""
         if self.alone:
             return
-        gradients = []
-        for parameter in network.parameters():
-            if not parameter.requires_grad:
-                continue  # a gradient of zeros would let Adam's weight decay move what is frozen
-            # A process without a mixture of this batch has none.
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            gradients.append(parameter.grad)
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        # A gradient of zeros would let Adam's weight decay move what is frozen.
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        # A process without a mixture of this batch has none.
+        used = [float(parameter.grad is not None) for parameter in parameters]
+        gradients = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(used)])
         with _listening():
             dist.all_reduce(flat)
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
+        *parts, used_by = torch.split(flat, [*map(torch.Tensor.numel, gradients), len(gradients)])
+        for parameter, gradient, part, processes in zip(parameters, gradients, parts, used_by.tolist(), strict=True):
+            # What no process uses has no gradient with one process, either.
+            if processes:
+                parameter.grad = gradient.copy_(part.view_as(gradient))
 
     def spread(self, data: bytes | memoryview) -> bytes:
         """Returns the first process's `data`, whatever the others have."""
