@@ -33,14 +33,15 @@ def seconds_of_epochs(rest: float, epoch: float, running: int, parallel: int) ->
     return max(rest, float(running)) * epoch / max(1, parallel)
 
 
-def ends_at(seconds: float, now: datetime) -> str:
-    """Returns the time `seconds` after `now`: `14:05` today, `Sat 14:05` within a week, then `Tue 9 Dec`.
+def ends_at(seconds: float, begin: float) -> str:
+    """Returns the local time `seconds` after the Unix time `begin`: `14:05` today, `Sat 14:05` within a week.
 
-    Another year is added: `Fri 1 Jan 2027`.
+    Then `Tue 9 Dec`, and another year is added: `Fri 1 Jan 2027`.
     """
     try:
-        end = now + timedelta(seconds=seconds)
-    except OverflowError:
+        # The offset from UTC is that of each time, which summer time may change between them.
+        now, end = (datetime.fromtimestamp(moment).astimezone() for moment in (begin, begin + seconds))
+    except (OverflowError, ValueError, OSError):
         return "in thousands of years"
     if end.date() == now.date():
         return f"{end:%H:%M}"

@@ -1,9 +1,9 @@
 """Shows the searches on a cluster to a user: a table per search, no wider than the terminal and, live, no longer."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime
 
 from katib.backend.cluster.live import LiveTrial, Progress, configurations
 from katib.columns import MISSING_LINES, Column, Styled, fit, missing, without_prefix, wrapped
@@ -123,7 +123,7 @@ def lines(
     return [*result, *(line for block, _ in blocks for line in block), *_left_out(blocks, width)]
 
 
-def headline(item: Progress, now: datetime) -> str:
+def headline(item: Progress, now: float) -> str:
     """Returns the headline of a search.
 
     For example `series3-dprnn  Running  3 of 25 trials ended, 2 running, best 3.20 dB, 12.3 of 62 GPU-hours, ends about
@@ -172,7 +172,7 @@ def _search(item: Progress, width: int | None, ended: slice, *, curves: bool) ->
     prefix = without_prefix([row.trial.name for row in item.rows], start)[0] if width else ""
     over = [row for row in item.rows if row.trial.finished]
     rows = [*(row for row in item.rows if not row.trial.finished), *over[ended]]
-    block = _words(headline(item, datetime.now().astimezone()), "bold", width)
+    block = _words(headline(item, time.time()), "bold", width)
     if prefix not in ("", start):
         block += _words(f"trials {prefix}*", "", width)
     table = fit(_columns(item, rows, prefix, curves=curves), width)

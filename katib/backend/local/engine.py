@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from katib.backend.local.ending import INTERRUPTED, Halt, too_many_failures, verdict
 from katib.backend.local.gpu_budget import GpuBudget, is_paused
@@ -196,6 +197,9 @@ class Engine:
                 self._attempt(self._ended, name, code)
             else:
                 running.check()
+                if running.process.clock_was_set():
+                    effort = replace(self._trials[name].effort, started=running.process.started)
+                    self._attempt(partial(self._change, self._trials[name], effort=effort))
         if self._halt is None and self._running and (halt := self._budget.halt(self._trials, self._running)):
             self._stop_all(halt)
 

@@ -1,7 +1,6 @@
 """Draws a local search on a terminal: a headline and its trials, redrawn in place; messages scroll by above them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from time import monotonic, time
@@ -175,10 +174,10 @@ def headline(
     done = [trial.effort.seconds for trial in ended if trial.state not in WITHOUT_RESULT]
     if done and planned:
         left = _seconds_left(trials, experiment, fmean(done), now, slots=slots)
-        parts.append(f"ends {ends_at(left, datetime.fromtimestamp(now).astimezone())}")
+        parts.append(f"ends {ends_at(left, now)}")
     elif planned and (each := _pace(experiment, beats)):
         left = _seconds_left(trials, experiment, each, now, slots=slots)
-        parts.append(f"at this pace ends {ends_at(left, datetime.fromtimestamp(now).astimezone())} at the latest")
+        parts.append(f"at this pace ends {ends_at(left, now)} at the latest")
     return ", ".join(parts)
 
 

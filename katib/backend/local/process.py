@@ -24,6 +24,8 @@ from katib.untrusted import LINE_LIMIT, clean, line_text, open_file, read_text, 
 HOLD = "process.lock"
 KILL_TIMEOUT = 5.0
 """The seconds that a process may take to end after SIGKILL, and the trial's other processes after its own has ended."""
+CLOCK_SET = 5.0
+"""The seconds by which a clock differs from the running time once it was set; a slow adjustment stays below."""
 
 # The shell's id is the trial's after exec. Where the disk is too full to write it, no trial starts.
 _SHIM = 'echo $$ >"$0" && exec "$@"'
@@ -77,6 +79,14 @@ class TrialProcess:
     def seconds(self) -> float:
         """Its running time."""
         return time.monotonic() - self._began
+
+    def clock_was_set(self) -> bool:
+        """Returns whether the clock was set while it ran, or the machine slept; `started` follows the clock then."""
+        moved = time.time() - self.started - self.seconds
+        if abs(moved) < CLOCK_SET:
+            return False
+        self.started += moved
+        return True
 
     def fileno(self) -> int:
         """Returns the descriptor of its stdout and stderr."""

@@ -4,8 +4,10 @@ reached.
 
 import random
 import re
+import time
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -125,7 +127,18 @@ def test_a_pipe_has_whole_names_and_no_blanks_at_its_ends() -> None:
     assert all(line == line.rstrip() for line in printed.splitlines())
 
 
-NOW = datetime(2026, 11, 26, 10, 0, tzinfo=timezone(timedelta(hours=1)))  # a Thursday
+NOW = datetime(2026, 11, 26, 9, 0, tzinfo=UTC).timestamp()
+"""A Thursday, 10:00 in Berlin."""
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone, with its summer time."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.mark.parametrize(
@@ -141,11 +154,20 @@ NOW = datetime(2026, 11, 26, 10, 0, tzinfo=timezone(timedelta(hours=1)))  # a Th
         (1e9, "in thousands of years"),
     ],
 )
-def test_the_end_is_a_time_of_the_week_or_a_date(hours: float, said: str) -> None:
+def test_the_end_is_a_time_of_the_week_or_a_date(berlin: None, hours: float, said: str) -> None:
     """According to the calendar, 26 November 2026 is a Thursday."""
     assert ends_at(3600 * hours, NOW) == said
     item = replace(made("x", 1), seconds_left=3600 * hours)
     assert headline(item, NOW).endswith(f", ends about {said}")
+
+
+@pytest.mark.parametrize(("begin", "said"), [((10, 24), "Sun 11:00"), ((3, 28), "Sun 13:00")])
+def test_the_end_is_told_by_the_clock_that_will_be_on_the_wall_then(
+    berlin: None, begin: tuple[int, int], said: str
+) -> None:
+    """A day of 24 hours later than noon by summer time is eleven o'clock, and the other way round."""
+    noon = datetime(2026, *begin, 12, 0).astimezone().timestamp()
+    assert ends_at(24 * 3600, noon) == said
 
 
 @pytest.mark.parametrize("parallel", [1, 2, 3, 7])
