@@ -207,6 +207,40 @@ def cut_power() -> None:
 
 
 @contextmanager
+def second_node() -> Iterator[str]:
+    """Yields the socket of the containerd of node2, which is gone afterwards."""
+    script("node.sh", env={"NODE_NUMBER": "2"})
+    try:
+        yield SECOND
+    finally:
+        lose_second_node()
+        kubectl("delete", "node", "node2", "--ignore-not-found", "--timeout=60s")
+
+
+def lose_second_node() -> None:
+    """Ends all that runs on node2 at once and for good, and its network with it, as where a machine's power fails."""
+    lost = [int(file.read_text()) for file in (HOME / "run" / "pids").glob("*2")]
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if "/node2/" in (entry / "cgroup").read_text() or os.fsencode(SECOND) in (entry / "cmdline").read_bytes():
+                lost.append(int(entry.name))
+    for process in lost:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    for file in (HOME / "run" / "pids").glob("*2"):
+        file.unlink()
+    if "k8s2" in run("ip", "netns", "list"):
+        run("nsenter", "--net=/run/netns/k8s", "ip", "link", "del", "kveth2")
+        run("ip", "netns", "del", "k8s2")
+    # A second start would find what is left of its pods, and wait for them.
+    below = (f"{HOME}/run/kubelet2/", f"{HOME}/store2/", str(Path(SECOND).parent))
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in sorted((each for each in mounts if each.startswith(below)), reverse=True):
+        run("umount", "-l", place)
+    run("rm", "-rf", str(Path(SECOND).parent), *map(str, (HOME / "run" / "kubelet2").glob("*")))
+
+
+@contextmanager
 def _away(program: str) -> Iterator[None]:
     """Kills a program, and starts it again afterwards.
 
@@ -230,6 +264,7 @@ def _away(program: str) -> Iterator[None]:
         time.sleep(0.1)
 
 
+SECOND = "/run/k8s-containerd2/containerd.sock"
 READY = "Start streaming server"
 """What containerd's log says once it answers."""
 _CHILDREN: list["subprocess.Popen[bytes]"] = []

@@ -13,22 +13,15 @@ if ! ip netns list | grep -qw $NETNS; then
   $NSX ip addr add $NODE_IP/30 dev kveth1; $NSX ip link set kveth1 up
   $NSX ip route add default via $HOST_IP      # kube-proxy/kubelet want a default route; root ns does not forward
   ip route add $SVC_CIDR via $NODE_IP dev kveth0   # lets programs of the root namespace reach Services
-  ip route add $POD_CIDR via $NODE_IP dev kveth0   # ... and pods
+  ip route add $PODS_CIDR via $NODE_IP dev kveth0   # ... and pods
   $NSX sysctl -qw net.ipv4.ip_forward=1
 fi
 # --- certificates ---------------------------------------------------------------
 cd $PKI
 if [ ! -f ca.crt ]; then
-  key() { openssl ecparam -name prime256v1 -genkey -noout -out $1.key 2>/dev/null; }
   key ca; openssl req -x509 -new -key ca.key -days 365 -subj /CN=kubernetes-ca -out ca.crt \
       -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature
-  cert() { # cert NAME SUBJECT [SAN]
-    key $1
-    openssl req -new -key $1.key -subj "$2" -out $1.csr
-    { echo "keyUsage=critical,digitalSignature"; echo "extendedKeyUsage=clientAuth,serverAuth"; [ -z "${3:-}" ] || echo "subjectAltName=$3"; } > $1.ext
-    openssl x509 -req -in $1.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 365 -extfile $1.ext -out $1.crt 2>/dev/null
-  }
-  cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:10.96.0.1,IP:$NODE_IP"
+  cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:10.96.0.1,IP:$API_IP"
   cert apiserver-kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client
   key front-ca; openssl req -x509 -new -key front-ca.key -days 365 -subj /CN=front-proxy-ca -out front-ca.crt -addext basicConstraints=critical,CA:TRUE
   key front; openssl req -new -key front.key -subj /CN=front-proxy-client -out front.csr
@@ -40,13 +33,7 @@ if [ ! -f ca.crt ]; then
   cert kubelet /O=system:nodes/CN=system:node:$NODE "DNS:$NODE,IP:$NODE_IP,IP:127.0.0.1"
   openssl genrsa -out sa.key 2048 2>/dev/null; openssl rsa -in sa.key -pubout -out sa.pub 2>/dev/null
 fi
-for u in admin controller-manager scheduler proxy kubelet; do
-  f=$KC/$u.conf
-  kubectl config --kubeconfig=$f set-cluster k --server=https://$NODE_IP:6443 --certificate-authority=$PKI/ca.crt --embed-certs >/dev/null
-  kubectl config --kubeconfig=$f set-credentials u --client-certificate=$PKI/$u.crt --client-key=$PKI/$u.key --embed-certs >/dev/null
-  kubectl config --kubeconfig=$f set-context c --cluster=k --user=u >/dev/null
-  kubectl config --kubeconfig=$f use-context c >/dev/null
-done
+for u in admin controller-manager scheduler proxy kubelet; do config $u; done
 say "certificates and kubeconfigs: $(since $T)s"
 # --- etcd, API server, controller-manager, scheduler ----------------------------
 start etcd $BIN/etcd --unsafe-no-fsync --data-dir $RUN/etcd --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
@@ -74,7 +61,7 @@ start kube-controller-manager $BIN/kube-controller-manager --kubeconfig=$KC/cont
    --node-monitor-grace-period=24h --pvclaimbinder-sync-period=1s \
    --service-account-private-key-file=$PKI/sa.key --root-ca-file=$PKI/ca.crt \
    --cluster-signing-cert-file=$PKI/ca.crt --cluster-signing-key-file=$PKI/ca.key \
-   --service-cluster-ip-range=$SVC_CIDR --cluster-cidr=$POD_CIDR --allocate-node-cidrs=false
+   --service-cluster-ip-range=$SVC_CIDR --cluster-cidr=$PODS_CIDR --allocate-node-cidrs=false
 start kube-scheduler $BIN/kube-scheduler --kubeconfig=$KC/scheduler.conf --authentication-kubeconfig=$KC/scheduler.conf \
    --authorization-kubeconfig=$KC/scheduler.conf --bind-address=127.0.0.1 --leader-elect=false
 waitfor 300 kubectl -n default get serviceaccount default

@@ -38,14 +38,14 @@ RULE = f"{METRIC};-1e+30;less;1"
 """That of our early-stopping service: it never fires by itself."""
 
 
-def image() -> str:
-    """Returns the reference of the image in the node's store, which is built where its contents have changed."""
+def image(socket: str = SOCKET) -> str:
+    """Returns the reference of the image in a node's store, which is built where its contents have changed."""
     rig.run("mkdir", "-p", str(images.IMAGES))
     ours = images.layer("services", copy=_into_image([ROOT / "katib"]), compiled=True)
     layers = [_dependencies(), ours]
     together = hashlib.sha256("".join(map(images.digest, layers)).encode()).hexdigest()
     ref = f"local/services:{together[:16]}"
-    ctr = ("ctr", "-a", SOCKET, "-n", "k8s.io", "images")
+    ctr = ("ctr", "-a", socket, "-n", "k8s.io", "images")
     kept = [name for name in rig.run(*ctr, "ls", "-q").split() if name.startswith("docker.io/local/services:")]
     if f"docker.io/{ref}" not in kept:
         if len(kept) > KEPT:
