@@ -98,4 +98,5 @@ def test_onnx_of_a_loop_or_without_its_packages_is_one_line(
     monkeypatch.setattr("trainer.inference.as_onnx.PACKAGES", ("onnx_of_nobody",))
     assert export(checkpoint("convtasnet", tmp_path), corpus, "--form", "onnx") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "error: --form onnx: onnx_of_nobody is not installed; the extra `onnx` has it"
+    fix = "the extra `onnx` has it: pip install 'sepsweep[onnx]'"
+    assert line == f"error: --form onnx: onnx_of_nobody is not installed; {fix}"

@@ -41,7 +41,8 @@ def export(request: Export) -> int:
         raise ConfigError(f"--out {request.out}: exists already; name another file")
     called, form = FORMS[request.form]
     if missing := [name for name in form.PACKAGES if find_spec(name) is None]:
-        raise ConfigError(f"--form {request.form}: {missing[0]} is not installed; the extra `onnx` has it")
+        fix = "the extra `onnx` has it: pip install 'sepsweep[onnx]'"
+        raise ConfigError(f"--form {request.form}: {missing[0]} is not installed; {fix}")
     stop = StopRequest()
     separator = load_separator(request.checkpoint, torch.device("cpu"))
     separator.network.requires_grad_(False)

@@ -126,8 +126,8 @@ def lines(
 def headline(item: Progress, now: float) -> str:
     """Returns the headline of a search.
 
-    For example `series3-dprnn  Running  3 of 25 trials ended, 2 running, best 3.20 dB, 12.3 of 62 GPU-hours, ends about
-    Sat 14:05`. Where trials continue others, `4 of 25 configurations` stands before the trials.
+    For example `series3-dprnn  Running  3 of 25 trials ended, 2 running, best 3.20 dB, 12.3 of about 62 GPU-hours, ends
+    about Sat 14:05`. Where trials continue others, `4 of 25 configurations` stands before the trials.
     """
     search, parts = item.search, list[str]()
     if search.pauses:
@@ -139,7 +139,8 @@ def headline(item: Progress, now: float) -> str:
     parts += [f"{states[state]} {state.lower()}" for state in ("Running", "Waiting") if states[state]]
     if (best := search.direction.best(row.best for row in item.rows if row.best is not None)) is not None:
         parts.append(f"best {with_unit(best, search.measure)}")
-    parts.append(f"{_hours(item.hours_used)} of {_hours(item.hours_planned)} {'GPU-hours' if search.gpus else 'hours'}")
+    unit = "GPU-hours" if search.gpus else "hours"
+    parts.append(f"{_hours(item.hours_used)} of about {_hours(item.hours_planned)} {unit}")
     if item.seconds_left is not None:
         parts.append(f"ends about {ends_at(item.seconds_left, now)}")
     words = [search.name, "Deleting" if search.deleting else search.state, ", ".join(parts)]
