@@ -4,6 +4,7 @@ PyYAML's parser provides the events, but not the resolver, which takes 1e-4 for 
 keeps its line.
 """
 
+import base64
 import json
 import math
 import re
@@ -27,6 +28,9 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 SURROGATE = re.compile("[\ud800-\udfff]")
 ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)((?:\\u[dD][89a-fA-F][0-9a-fA-F]{2})+)")
 
+TAGS = "tag:yaml.org,2002:"
+TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (float, int), "bool": (bool,), "null": (type(None),)}
+"""The tags that make a text in quotes a value, with its types."""
 NULLS = {"", "~", "null", "Null", "NULL"}
 TRUE = {"y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}
 FALSE = {"n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"}
@@ -114,6 +118,8 @@ class _Tree:
     kind: str
     text: str = ""
     plain: bool = False
+    tag: str = ""
+    """The end of YAML's own tag: int of !!int; empty without one, and with somebody's own."""
     parts: list["_Tree"] = field(default_factory=list)
 
 
@@ -157,9 +163,9 @@ def _tree(event: yaml.NodeEvent, line: int) -> _Tree:
         # libyaml refuses it, as goyaml does; PyYAML's own parser does not.
         if SURROGATE.search(event.value):
             raise YamlError("found invalid Unicode character escape code", line)
-        text = tag is not None and (tag == "!" or tag.endswith(":str"))
-        plain = not text and (not event.style or (tag or "").endswith((":int", ":float", ":bool", ":null")))
-        return _Tree(line, "scalar", event.value, plain)
+        own = tag.removeprefix(TAGS) if tag and tag.startswith(TAGS) else ""
+        plain = own in TYPES if tag else not event.style
+        return _Tree(line, "scalar", event.value, plain, own)
     return _Tree(line, "list" if isinstance(event, yaml.SequenceStartEvent) else "mapping")
 
 
@@ -169,14 +175,13 @@ class _Reader:
     def __init__(self) -> None:
         self.document = Document()
         self._seen: set[int] = set()
-        self._repeated = 0
+        self._read = self._repeated = 0
 
     def value(self, tree: _Tree, path: Path, line: int | None = None) -> object:
         """Returns the value of `tree`, whose line is that of its key if it has one."""
         self.document.lines[path] = line or tree.line
-        self._repeated += id(tree) in self._seen
-        self._seen.add(id(tree))
-        if self._repeated > MOST_OF_ALIASES or len(path) > DEEPEST:
+        self._count(tree)
+        if len(path) > DEEPEST:
             raise YamlError("aliases multiply beyond measure", tree.line)
         if tree.kind == "scalar":
             return self._scalar(tree, path)
@@ -185,28 +190,69 @@ class _Reader:
         return self._mapping(tree, path)
 
     def _mapping(self, tree: _Tree, path: Path) -> dict[str, object]:
-        merged: dict[str, object] = {}
-        own: dict[str, object] = {}
+        found: dict[str, object] = {}
+        own: set[str] = set()
         for key_tree, value_tree in zip(tree.parts[::2], tree.parts[1::2], strict=True):
-            key = key_tree.text if key_tree.kind == "scalar" else "?"
-            if key == "<<" and key_tree.plain:
-                for source in value_tree.parts if value_tree.kind == "list" else [value_tree]:
+            if key_tree.text == "<<" and key_tree.plain:
+                # Of several mappings the first one counts, and of an entry and a merge that which stands below.
+                for source in reversed(value_tree.parts if value_tree.kind == "list" else [value_tree]):
                     value = self.value(source, path, self.document.lines[path])
-                    merged = (value if isinstance(value, dict) else {}) | merged
+                    if not isinstance(value, dict):
+                        raise YamlError("a merge (<<) takes a mapping or a list of mappings", key_tree.line)
+                    found |= value
                 continue
+            key = self._key(key_tree, path)
             value = self.value(value_tree, (*path, key), key_tree.line)
             if key in own:
                 self.document.faults.append(Fault("twice", (*path, key), f"key '{key}' stands here a second time"))
-            own[key] = value
-        return merged | own
+            own.add(key)
+            found[key] = value
+        return found
+
+    def _key(self, tree: _Tree, path: Path) -> str:
+        """Returns a key as kubectl writes it into JSON: 0x10 becomes 16, and yes becomes true, which is a fault."""
+        self._count(tree)
+        key = self._scalar(tree, path) if tree.kind == "scalar" else None
+        if key is None:
+            raise YamlError("a key is null, a list or a mapping; it must be a text", tree.line)
+        if isinstance(key, bool) and tree.text.lower() not in ("true", "false"):
+            what = f"key '{tree.text}' is the boolean {str(key).lower()}; write it in quotes where the text is meant"
+            self.document.faults.append(Fault("boolean", (*path, str(key).lower()), what))
+        return str(key).lower() if isinstance(key, bool) else str(key)
+
+    def _count(self, tree: _Tree) -> None:
+        """Raises YamlError where aliases multiply the text beyond measure, or beyond goyaml's (decode.go)."""
+        self._read += 1
+        self._repeated += id(tree) in self._seen
+        self._seen.add(id(tree))
+        excessive = self._repeated > 100 and self._read > 1000 and self._repeated > 0.99 * self._read
+        if excessive or self._repeated > MOST_OF_ALIASES:
+            raise YamlError("aliases multiply beyond measure", tree.line)
 
     def _scalar(self, tree: _Tree, path: Path) -> object:
+        if tree.tag == "binary":
+            return _decoded(tree)
         value = resolve(tree.text) if tree.plain else tree.text
+        if tree.tag in TYPES and not _is_of(value, tree.tag):
+            raise YamlError(f"'{tree.text}' is no !!{tree.tag}", tree.line)
         if isinstance(value, float) and not math.isfinite(value):
             self.document.faults.append(Fault("not-finite", path, f"'{tree.text}' is not finite"))
             return None
         # JSON has one kind of number: kubectl sends 3.0 as 3.
         return int(value) if isinstance(value, float) and value == int(value) and abs(value) < 1e21 else value
+
+
+def _decoded(tree: _Tree) -> str:
+    """Returns the text of a binary value. Raises YamlError."""
+    try:
+        return base64.b64decode("".join(tree.text.split()), validate=True).decode(errors="replace")
+    except ValueError:
+        raise YamlError("a !!binary value is no base64", tree.line) from None
+
+
+def _is_of(value: object, tag: str) -> bool:
+    """Returns whether a value that was resolved fits its tag."""
+    return type(value) in TYPES[tag]
 
 
 def resolve(text: str) -> object:
@@ -225,4 +271,5 @@ def resolve(text: str) -> object:
         digits = whole[2]
         old_octal = digits[0] == "0" and digits[1:].isdigit()
         return int(whole[1] + digits, 8 if old_octal else 0)
-    return float(plain) if FLOAT.fullmatch(plain) else text
+    # A number that is too large for a float is a text, as in Go.
+    return float(plain) if FLOAT.fullmatch(plain) and math.isfinite(float(plain)) else text

@@ -2,7 +2,7 @@
 
 import re
 
-from katib.check.finding import Defect, error
+from katib.check.finding import Defect, error, warning
 from katib.check.node import Node
 from katib.errors import nearest
 from katib.manifest.schema import chosen
@@ -46,6 +46,14 @@ NOT_FINITE = error(
     effect="kubectl cannot turn it into JSON and refuses the file",
     fix="write a finite number, or quote it where a string is meant",
 )
+BOOLEAN_KEY = warning(
+    "boolean-key",
+    finds="a key that is a boolean to YAML: y, n, yes, no, on, off",
+    effect="kubectl writes true or false in its place",
+    fix="put it in quotes",
+)
+FAULTS = {"twice": DUPLICATE_KEY, "not-finite": NOT_FINITE, "boolean": BOOLEAN_KEY}
+"""The rule of each kind of fault that the reader finds."""
 TOO_LARGE = error(
     "too-large",
     finds=f"a text of more than {LARGEST} characters, or of more than {MOST_NODES} keys and values",
@@ -82,10 +90,7 @@ def read(text: str) -> tuple[Node | None, list[Defect]]:
         line = documents[1].lines[()] if documents else 1
         return None, [DOCUMENTS.at(_top(line), problem if documents else "is empty")]
     top = Node(document.value, (), document.lines)
-    findings = [
-        (DUPLICATE_KEY if fault.kind == "twice" else NOT_FINITE).at(Node(None, fault.path, document.lines), fault.what)
-        for fault in document.faults
-    ]
+    findings = [FAULTS[fault.kind].at(Node(None, fault.path, document.lines), fault.what) for fault in document.faults]
     if not isinstance(document.value, dict):
         return None, [*findings, NO_MAPPING.at(top, f"is {kind_of(document.value)}, not a mapping")]
     other = _other_kind(top)

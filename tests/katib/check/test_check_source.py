@@ -43,6 +43,23 @@ def test_aliases_that_multiply_without_measure_end_in_a_finding() -> None:
     assert finding.rule == "not-yaml"
 
 
+def test_aliases_that_make_up_nearly_all_of_a_text_are_refused_as_by_kubectl() -> None:
+    """From a thousand values on, of which 99 % come of aliases (goyaml v2, decode.go)."""
+    lines = [
+        "a: &a [x, x, x, x, x, x, x, x, x]",
+        *(f"{now}: &{now} [{', '.join([f'*{was}'] * 9)}]" for was, now in ("ab", "bc")),
+    ]
+    assert "not-yaml" not in {finding.rule for finding in check_text("\n".join(lines), "test")}
+    lines.append(f"d: [{', '.join(['*c'] * 9)}]")
+    assert [finding.rule for finding in check_text("\n".join(lines), "test")] == ["not-yaml"]
+
+
+def test_a_key_that_is_a_boolean_is_a_warning_with_what_kubectl_writes() -> None:
+    findings = check_text(HEAD + "metadata:\n  name: a\n  labels:\n    on: x\n    'y': x\n    false: x\n", "test")
+    (found,) = [finding for finding in findings if finding.rule == "boolean-key"]
+    assert (found.path, found.line, found.severity) == ("metadata.labels.true", 6, "warning")
+
+
 def test_key_that_stands_twice_is_found_at_its_second_line() -> None:
     findings = check_text(HEAD + "metadata:\n  name: a\n  name: b\n", "test")
     (twice,) = [finding for finding in findings if finding.rule == "duplicate-key"]
@@ -132,9 +149,9 @@ def test_json_may_write_a_character_as_two_escapes() -> None:
 
 
 def test_merged_mappings_and_aliases_are_read_like_any_other() -> None:
-    top, findings = read(HEAD + "a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\n")
+    top, findings = read(HEAD + "a: &a {x: 1, z: 2}\nb: {<<: *a, z: 3}\nc: *a\n")
     assert top is not None
-    assert (top["b"].value, top["c"].value, findings) == ({"x": 1, "y": 3}, {"x": 1, "y": 2}, [])
+    assert (top["b"].value, top["c"].value, findings) == ({"x": 1, "z": 3}, {"x": 1, "z": 2}, [])
 
 
 def test_manifest_as_json_is_checked_too() -> None:
