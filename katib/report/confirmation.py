@@ -11,7 +11,7 @@ from katib.program import as_typed
 from katib.terminal import print_rows, print_words
 from katib.text import count, short, with_unit
 
-CONTROL = "; and the trainer's defaults as a control, unless --baseline (BASELINE=) gives values of as many mixtures"
+CONTROL = "; and the trainer's defaults as a control, unless BASELINE= (--baseline) gives values of as many mixtures"
 
 
 def print_plan(follow_up: FollowUp) -> None:
@@ -35,7 +35,7 @@ def print_plan(follow_up: FollowUp) -> None:
     ]
     print_rows(["#", "estimated mean", "seeds to run", *plan.groups[0].configuration], rows)
     if not (plan.baseline or plan.control):
-        print_words("note: no baseline to compare with; give one with --baseline (BASELINE=42=3.01,123=2.87,456=3.20)")
+        print_words("note: no baseline to compare with; give one with BASELINE=42=3.01,123=2.87,456=3.20 (--baseline)")
 
 
 def _number(number: int, group: Group) -> str:
