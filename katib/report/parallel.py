@@ -14,7 +14,7 @@ from katib.table.sample import foremost
 from katib.table.trial_table import TrialRow, TrialTable
 from katib.text import settings_text, short
 
-MOST_LINES, SHADES = 300, 8
+MOST_LINES, SHADES, MOST_HEADING = 300, 8, 4
 LETTER = 8.6
 """Pixels of a bold letter, generously."""
 SIDE = 26.0
@@ -82,7 +82,8 @@ def _drawing(
     key, used = legend(entries, width)
     step = (width - 2 * SIDE) / max(1, len(scales) - 1)
     # The outer names begin and end at the edge, so that two neighbours share their step and a side.
-    names = [broken(name, max(6, int(min((step + SIDE) / 1.5, step - 8) / LETTER))) for name, _ in scales]
+    letters = max(6, int(min((step + SIDE) / 1.5, step - 8) / LETTER))
+    names = [_heading(name, letters) for name, _ in scales]
     top, floor = used + ROW * max(map(len, names)) + 4, height - 10
     across = [SIDE + index * step for index in range(len(scales))]
 
@@ -101,6 +102,12 @@ def _drawing(
         room = step - 12 - (beside if x is across[-2] else 0.0)
         marks.append(_axis(x, name, scale, words, top, floor, room, last=x is across[-1]))
     return Drawing(width, height, TITLE, finding, tuple(marks), interactive=True)
+
+
+def _heading(name: str, letters: int) -> list[str]:
+    """Returns a name in at most four lines; a longer one by its beginning and end, since either may tell it apart."""
+    lines = broken(name, letters)
+    return lines if len(lines) <= MOST_HEADING else [*lines[:3], f"…{name[1 - letters :]}"]
 
 
 def _axis(

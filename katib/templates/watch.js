@@ -6,6 +6,8 @@ const pulse = document.getElementById("pulse");
 const pause = Number(live.dataset.milliseconds);
 const key = "sepsweep/" + live.dataset.name;
 let tag = "", failures = 0;
+// Behind a tunnel that has died, or after a laptop has slept, an answer may never come.
+const PATIENCE = 60000;
 
 // Rows and items have names; what the script has put into a section is not the server's, and stays.
 const name_of = node => node.id || (node.nodeName === "TR" && node.dataset.trial) || "";
@@ -51,8 +53,9 @@ function exchange(section) {
 
 async function look() {
   const have = [...live.querySelectorAll(".part")].map(part => part.dataset.tag);
+  const signal = AbortSignal.timeout(PATIENCE);
   const headers = tag ? {"If-None-Match": tag} : {};
-  const answer = await fetch(`/state/${encodeURIComponent(live.dataset.name)}?have=${have.join(",")}`, {headers, cache: "no-store"});
+  const answer = await fetch(`/state/${encodeURIComponent(live.dataset.name)}?have=${have.join(",")}`, {headers, cache: "no-store", signal});
   if (answer.status === 404) throw new Error("this search is gone");
   if (answer.status === 304) return;
   if (!answer.ok) throw new Error(`the answer was ${answer.status}`);
@@ -82,7 +85,8 @@ async function follow() {
     pulse.className = "muted";
   } catch (error) {
     failures += 1;
-    const why = error instanceof TypeError ? "the watch does not answer" : error.message;
+    const away = error instanceof TypeError || ["TimeoutError", "AbortError"].includes(error.name);
+    const why = away ? "the watch does not answer" : error.message;
     if (failures > 1) {
       pulse.textContent = `${why}: this is what was there at ${pulse.dataset.last || "first"}; trying again`;
       pulse.className = "away";

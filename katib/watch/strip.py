@@ -53,7 +53,8 @@ def _best(table: TrialTable) -> list[Fact]:
     against = ""
     if table.baseline is not None:
         against = f", {difference(best.value - table.baseline.mean, metric)} against the baseline's mean"
-    where = f"{best.trial}, epoch {best.best_epoch}" if best.best_epoch else best.trial
+    name = best.trial.removeprefix(f"{table.identity.name}-")
+    where = f"trial {name}, epoch {best.best_epoch}" if best.best_epoch else f"trial {name}"
     return [Fact(f"best {metric}", with_unit(best.value, metric), where + against)]
 
 
@@ -83,7 +84,8 @@ def _end(view: View) -> Fact:
         return Fact("ends", "stands still", view.halted)
     left = hours_left(table)
     if left is None:
-        return Fact("ends", "not known yet", "once a trial has ended")
+        when_known = "once a trial has ended" if planned_trials(table) else "its number of trials has no limit"
+        return Fact("ends", "not known yet" if planned_trials(table) else "open", when_known)
     moment = datetime.fromtimestamp(now).astimezone() + timedelta(hours=min(left, 1e6))
     text = when(moment.timestamp(), now)
     if left > SHORT_SEARCH:

@@ -1,13 +1,17 @@
 """Whatever its names, a page fits its window, its labels leave each other free, and its tables can be read."""
 
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from katib.conclude.belief import Belief
 from katib.draw.frame import Frame
 from katib.draw.labels import broken, shortened, width_of
 from katib.draw.scale import Category, Linear
 from katib.report.history import history
+from katib.report.parallel import parallel
 from katib.report.slices import slices
 from katib.report.tables import all_trials
 from katib.table.trial_table import TrialTable
@@ -48,6 +52,16 @@ def test_no_label_covers_another_and_the_page_fits_its_window(reader: Page, tmp_
         outside = """[...document.querySelectorAll("h1, h2, h3, dt, dd, p, li, figcaption")]
             .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"""
         assert reader.evaluate(outside) == []
+
+
+def test_a_long_name_above_an_axis_takes_four_lines_at_most() -> None:
+    across, narrow = parallel(SEARCHES["long names"], Belief()).drawings
+    for drawing in (across, narrow):
+        heads = re.findall(r'<text class="name" x="([\d.]+)"[^>]*>([^<]*)<', str(drawing))
+        lines = Counter(place for place, _ in heads)
+        assert len(lines) == 5
+        assert max(lines.values()) == 4
+    assert [words[0] + words[-1] for _, words in heads[3::4]] == ["…y"] * 5
 
 
 @pytest.mark.skipif(PROGRAM is None, reason=MISSING)

@@ -165,6 +165,7 @@ def test_the_strip_says_when_it_ends_and_how_sure() -> None:
     assert found["trials ended"].value == "6 of 7"
     assert found["trials ended"].detail == "1 running, 6 succeeded"
     assert " ± " in found["ends"].detail
+    assert found["best val_si_snr"].detail.startswith("trial 0000000")
     halted = {fact.label: fact for fact in facts(seen(table(*ended, going), halted="no engine"))}
     assert (halted["ends"].value, halted["ends"].detail) == ("stands still", "no engine")
 

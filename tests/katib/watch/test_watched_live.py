@@ -5,10 +5,18 @@ The pictures are kept in build/watch/, for a look at them.
 
 import signal
 import subprocess
+import threading
+from collections.abc import Iterable
 from pathlib import Path
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
 
+from katib.backend.local.backend import LocalBackend
+from katib.backend.own_page import ManyServer, listening
+from katib.errors import PageError
+from katib.watch.screen import Screens
+from katib.watch.server import Application
 from tests.browser import MISSING, PROGRAM, Page
 from tests.katib.backend.local.rig import Rig, manifest, read_until
 from tests.katib.report.test_linked import CONTRAST
@@ -79,3 +87,29 @@ def test_a_search_is_followed_through_a_kill_to_its_end(rig: Rig, reader: Page) 
     reader.evaluate("document.querySelector('#all tbody tr').click()")
     reader.wait_until("!document.getElementById('compare').hidden")
     assert reader.complaints() == []
+
+
+def test_an_answer_that_never_comes_is_told_and_asked_for_again(rig: Rig, reader: Page) -> None:
+    """As behind a tunnel that has died: the page waits for a minute, here for a moment."""
+    answers = threading.Event()
+
+    def application(environment: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environment["PATH_INFO"].startswith("/state/"):
+            answers.wait()
+        return page(environment, start)
+
+    server = listening(0, PageError, ManyServer)
+    page = Application(Screens(LocalBackend(rig.folder), rig.folder), server.server_port)
+    server.set_app(application)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    soon = "const timeout = AbortSignal.timeout; AbortSignal.timeout = (wait) => timeout.call(AbortSignal, wait / 300);"
+    reader.call("Page.addScriptToEvaluateOnNewDocument", source=soon)
+    try:
+        reader.open(f"http://localhost:{server.server_port}/")
+        reader.wait_until("document.getElementById('pulse').textContent.startsWith('the watch does not answer')", 60)
+        answers.set()
+        reader.wait_until("document.getElementById('pulse').textContent === 'live, read-only'", 60)
+    finally:
+        answers.set()
+        server.shutdown()
+        server.server_close()
