@@ -19,6 +19,15 @@ ALMOST = re.compile(r"\$\{?\s*(?:trial[A-Za-z]*\b[^}\s]*|[\w-]+)\}?|\{\{\s*trial
 JOB_KINDS = ("Job", "TFJob", "PyTorchJob", "XGBoostJob", "MPIJob", "TrainJob")
 """The kinds for which Katib has defaults of both conditions."""
 TYPE_OF = re.compile(r"""type\s*==\s*\\?["'](\w+)""")
+STATUS_OF = re.compile(r"""status\s*==\s*\\?["'](\w+)""")
+STATUSES = ("True", "False", "Unknown")
+NO_OBJECT = re.compile(
+    r"[\s.$].*|.*\)#?\.\w+"
+    r"|status[.|](?:succeeded|failed|active|ready|terminating|startTime|completionTime)\b.*",
+    re.DOTALL,
+)
+"""A path of GJSON that finds nothing, or a number or a text: Katib takes an object, or a list of objects."""
+SINGLE_QUOTES = re.compile(r"[=<>%]\s*'")
 OF_JOBS = ("Complete", "Failed", "Suspended", "SuccessCriteriaMet", "FailureTarget")
 OF_TRAINING = ("Created", "Running", "Restarting", "Succeeded", "Failed", "Suspended")
 CONDITIONS = {
@@ -50,7 +59,7 @@ UNSEEN = warning(
 CONDITION = error(
     "trial-condition",
     finds="successCondition or failureCondition is missing where Katib has no default (another kind, a configMap), or"
-    " asks for a condition that the trial's kind never has",
+    " asks for a condition that the trial's kind never has, or for no condition's object",
     effect=REFUSED,
     fix="add both conditions (GJSON), as Katib has them for the kind; for a kind that Katib knows leave them out",
 )
@@ -159,13 +168,23 @@ def _kind(node: Node, trial: Node) -> Iterator[Defect]:
                 yield CONDITION.at(node[key], "is missing")
     elif kind:
         for key in ("successCondition", "failureCondition"):
-            for wanted in TYPE_OF.findall(node[key].text or ""):
-                if wanted not in CONDITIONS[kind]:
-                    yield CONDITION.at(
-                        node[key],
-                        f"a {kind} has no condition {wanted}: {nearest(wanted, CONDITIONS[kind])}",
-                        effect="the condition never holds, and no trial is ever seen to end",
-                    )
+            for problem in _never(node[key].text or "", kind):
+                effect = "the condition never holds, and no trial is ever seen to end"
+                yield CONDITION.at(node[key], problem, effect=effect)
+
+
+def _never(condition: str, kind: str) -> Iterator[str]:
+    """Yields why a condition never holds of a trial of a kind that Katib knows (trial/util/job_util.go)."""
+    for wanted in TYPE_OF.findall(condition):
+        if wanted not in CONDITIONS[kind]:
+            yield f"a {kind} has no condition {wanted}: {nearest(wanted, CONDITIONS[kind])}"
+    for wanted in STATUS_OF.findall(condition):
+        if wanted not in STATUSES:
+            yield f"a condition has no status {wanted}: {nearest(wanted, STATUSES)}"
+    if SINGLE_QUOTES.search(condition):
+        yield "has single quotes, which GJSON takes for a part of the text; write double ones"
+    if NO_OBJECT.fullmatch(condition):
+        yield 'finds no condition\'s object, or a list of them, as status.conditions.#(type=="Failed")# does'
 
 
 def _is_watched(kind: str, version: str) -> bool:

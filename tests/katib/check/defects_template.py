@@ -48,6 +48,26 @@ DEFECTS: Defects = {
         {"TEMPLATE.successCondition": 'status.conditions.#(type=="Succeeded")#|#(status=="True")#'},
         {"trial-condition TEMPLATE.successCondition"},
     ),
+    "condition that is a number": (
+        {"TEMPLATE.successCondition": "status.succeeded"},
+        {"trial-condition TEMPLATE.successCondition"},
+    ),
+    "condition's status as a text": (
+        {"TEMPLATE.failureCondition": 'status.conditions.#(type=="Failed").status'},
+        {"trial-condition TEMPLATE.failureCondition"},
+    ),
+    "condition in single quotes": (
+        {"TEMPLATE.failureCondition": "status.conditions.#(type=='Failed')#"},
+        {"trial-condition TEMPLATE.failureCondition"},
+    ),
+    "condition of kubectl": (
+        {"TEMPLATE.successCondition": '.status.conditions[?(@.type=="Complete")]'},
+        {"trial-condition TEMPLATE.successCondition"},
+    ),
+    "status in small letters": (
+        {"TEMPLATE.successCondition": 'status.conditions.#(type=="Complete")#|#(status=="true")#'},
+        {"trial-condition TEMPLATE.successCondition"},
+    ),
     "no trial parameters": (
         {"TEMPLATE.trialParameters": []},
         {"required TEMPLATE.trialParameters"},

@@ -97,6 +97,21 @@ def test_sound_thing_gives_no_finding(name: str) -> None:
     assert found(spoiled(SOUND[name])) == set()
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'status.conditions.#(type=="Complete")',
+        'status.conditions|#(type == "Complete")#|0',
+        "status.conditions.#(type==Complete)#|#(status==True)#",
+        'status.conditions.#[type=="Complete"]#',
+        'status.conditions.#(type=="Complete").@this',
+    ],
+)
+def test_a_condition_that_gjson_finds_as_an_object_is_sound(condition: str) -> None:
+    """Each was asked of a complete Job with gjson 1.14.1, which Katib uses."""
+    assert found(spoiled({"TEMPLATE.successCondition": condition})) == set()
+
+
 def test_pods_of_another_kind_are_looked_into_and_nothing_else_of_it() -> None:
     """A PyTorchJob has its pods below its replicas, whose restartPolicy is not the pod's."""
     container = {"name": "pytorch", "image": "a:1", "command": words("python", "train.py")}
