@@ -151,6 +151,9 @@ def _check_flags(words: list[str], command: type) -> None:
         if known[name] in seen:
             raise ConfigError(f"{known[name]} is given twice; remove one of the two")
         seen.add(known[name])
+        # It looks like a flag, unlike -1.
+        if re.fullmatch("-(inf|infinity|nan)", after.lower()):
+            raise ConfigError(f"{known[name]}: {after} does not fit, expected a finite number")
         # An empty path would be the current folder.
         if not (value if sign else after).strip():
             raise ConfigError(f"{known[name]} is empty; give it a value or leave it out")

@@ -140,6 +140,7 @@ def test_a_damaged_corpus_is_refused(
         (["--lr", "fast"], ["--lr", "fast"]),
         (["--lr", "-1"], ["--lr", "-1", "between 0 and 1"]),
         (["--lr", "nan"], ["--lr", "nan"]),
+        (["--lr", "-inf"], ["--lr: -inf does not fit, expected a finite number"]),
         (["--batch-size", "1.5"], ["--batch-size", "1.5"]),
         (["--epochs"], ["--epochs"]),
         (["--run-dir", ""], ["--run-dir is empty; give it a value or leave it out"]),
