@@ -98,7 +98,7 @@ def foreign(environment: WSGIEnvironment, port: int, start_page: str) -> str | N
     ours = origins(port)
     host, origin = environment.get("HTTP_HOST"), environment.get("HTTP_ORIGIN")
     if host is None or f"http://{host.lower()}" not in ours:
-        return f"host '{host and clean(host, 100)}': open {ours[0]}{start_page}"
+        return f"host '{clean(host or '', 100)}': open {ours[0]}{start_page}"
     if origin is not None and origin not in ours:
         return f"origin '{clean(origin, 100)}': other pages may not read this one"
     return None

@@ -148,13 +148,23 @@
     const button = event.target.closest?.("button[data-copy]");
     if (button) copy(button.dataset.copy, button);
   });
+  // Breaks a long name behind its underscores; the metric has its unit, as on its axis.
+  const label = (name) => {
+    const title = sepsweep.data().axes.at(-1) ?? "";
+    const parts = (title.startsWith(`${name} (`) ? title : name).split(/(?<=_)/);
+    return parts.flatMap((part, index) => (index ? [make("wbr"), part] : [part]));
+  };
+  const bare = (name) => {
+    const prefix = `${(document.querySelector("h1")?.textContent ?? "").trim()}-`;
+    return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  };
   const compare = () => {
     const chosen = compared.map(sepsweep.trial).filter(Boolean);
     panel.hidden = !chosen.length;
     const names = [...new Set(chosen.flatMap((trial) => Object.keys(trial.values)))];
     const rows = names.map((name) => {
       const cells = chosen.map((trial) => String(trial.values[name] ?? ""));
-      const row = make("tr", { className: new Set(cells).size > 1 ? "differs" : "" }, make("th", { scope: "row", textContent: name }));
+      const row = make("tr", { className: new Set(cells).size > 1 ? "differs" : "" }, make("th", { scope: "row" }, ...label(name)));
       row.append(...cells.map((cell) => make("td", { textContent: cell })));
       return row;
     });
@@ -164,8 +174,8 @@
       return button;
     }), ...saver(trial)));
     const close = make("button", { type: "button", textContent: "close", onclick: sepsweep.clear });
-    const head = make("tr", {}, make("th", {}, close), ...chosen.map((trial) => make("th", { scope: "col", textContent: trial.name })));
-    panel.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows, make("tr", {}, make("th"), ...buttons))));
+    const head = make("tr", {}, make("th", {}, close), ...chosen.map((trial) => make("th", { scope: "col", title: trial.name, textContent: bare(trial.name) })));
+    panel.replaceChildren(make("table", {}, make("thead", {}, head), make("tbody", {}, make("tr", {}, make("td"), ...buttons), ...rows)));
   };
 
   // -- keys: up and down move through the rows, by page too; Enter takes one to compare ---------------------------

@@ -64,8 +64,9 @@ def now(row: TrialRow, view: View, end: End | None = None) -> Now:
         best += f", expected to end at {estimate(end.value, end.sd, metric)}"
     last = view.curve(row).last_time
     if beat is None or beat.epoch <= row.epochs:
-        since = f"the last one ended {when(last, view.now)}" if last else "no epoch has ended yet"
-        return Now(row.trial, None, f"after {count(row.epochs, 'epoch')}{of}, {since}", "", best, "")
+        # A trainer of somebody else's may print no times.
+        since = f", the last one ended {when(last, view.now)}" if last else "" if row.epochs else ", none has ended yet"
+        return Now(row.trial, None, f"after {count(row.epochs, 'epoch')}{of}{since}", "", best, "")
     what = "validation" if beat.validating else "step"
     where = f"epoch {beat.epoch}{of}, {what} {beat.step} of {beat.steps}"
     pace = [f"{beat.mixtures_per_second:.3g} mixtures/s"] if beat.mixtures_per_second else []

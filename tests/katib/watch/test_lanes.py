@@ -120,6 +120,11 @@ def test_a_running_trial_says_where_it_is_in_its_epoch() -> None:
     silent = replace(one, heartbeat=replace(beat, stepped=START + 99 * HOUR))
     assert now(silent, view).silence == "no step for 60 min, after step 250 of 1000 of epoch 3"
     assert now(replace(one, heartbeat=None), view).where.startswith("after 2 epochs of 50, the last one ended ")
+    timeless = {METRIC: tuple(Point(step, 1.0, None) for step in (1, 2))}
+    without = replace(one, heartbeat=None, metrics=timeless)
+    assert now(without, seen(table(without))).where == "after 2 epochs of 50"
+    fresh = row(2, [], state="Running")
+    assert now(fresh, seen(table(fresh))).where == "after 0 epochs of 50, none has ended yet"
 
 
 def test_the_bar_is_what_the_rule_asks_for() -> None:
