@@ -125,7 +125,11 @@ def _facts(table: TrialTable, commit: str) -> Iterator[str]:
         yield (
             f"Budget planned, at most: {count(table.budget.trials, 'trial')} of {count(table.budget.epochs, 'epoch')},"
             f" {whole} epochs"
-            + (f", {hour_count(table.budget.trials * hours * table.gpus)} GPU-hours" if hours and table.gpus else "")
+            + (
+                f", {hour_count(table.budget.trials * hours * table.gpus)} GPU-hours by the spec's estimate"
+                if hours and table.gpus
+                else ""
+            )
         )
     epochs = sum(row.epochs for row in table.rows)
     continued = sum(len(row.pauses) for row in table.rows)

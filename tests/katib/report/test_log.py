@@ -39,7 +39,7 @@ def test_an_entry_says_what_was_planned_used_found_and_what_is_next(tmp_path: Pa
         "## series3-dprnn",
         "- Date: 1970-01-01 to 1970-01-03",
         "- Commit: 0123456789ab",
-        "- Budget planned, at most: 25 trials of 100 epochs, 2500 epochs, 62.5 GPU-hours",
+        "- Budget planned, at most: 25 trials of 100 epochs, 2500 epochs, 62.5 GPU-hours by the spec's estimate",
         "- Budget used: 3 trials (2 Succeeded, 1 Failed), 4 epochs, 0.1 GPU-hours",
         "| lr | 0.0001 | 0.01 | logUniform | 0.001 |",
         "- 1 trial failed: bad: diverged: the loss is nan; its hyperparameters are to blame",
