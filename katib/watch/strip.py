@@ -43,13 +43,16 @@ def _trials(table: TrialTable) -> Fact:
     states = Counter(row.shown_state for row in table.rows)
     order = ("Running", "Created", "Interrupted", "Paused", "Succeeded", "EarlyStopped", *WITHOUT_RESULT)
     told = [f"{states[state]} {in_words(state)}" for state in order if states[state]]
+    # Those count as ended: nothing runs of them, and most are left for good.
+    told = [f"{text} (may go on)" if text.endswith(" paused") else text for text in told]
     return Fact("trials ended", headline(table), ", ".join(told) or "no trial yet")
 
 
 def _best(table: TrialTable) -> list[Fact]:
     metric, best = table.identity.measure, table.best
     if best is None or best.value is None:
-        return [Fact(f"best {metric}", "none yet", "no trial has finished an epoch")]
+        detail = "no trial has a value" if any(row.epochs for row in table.rows) else "no trial has finished an epoch"
+        return [Fact(f"best {metric}", "none yet" if table.under_way or not table.rows else "none", detail)]
     against = ""
     if table.baseline is not None:
         against = f", {difference(best.value - table.baseline.mean, metric)} against the baseline's mean"

@@ -167,6 +167,8 @@ def headline(
     failed = sum(trial.state in WITHOUT_RESULT for trial in ended)
     parts += [f"{running} running"] if running else []
     parts += [f"{failed} failed"] if failed else []
+    paused = sum(trial.state == "EarlyStopped" for trial in ended)
+    parts += [f"{paused} paused"] if paused and may_go_on(trials, pauses=experiment.search.pauses) else []
     values = [value for trial in trials if (value := trial.value(experiment.strategy)) is not None]
     if (best := experiment.search.direction.best(values)) is not None:
         parts.append(f"best {with_unit(best, experiment.measure)}")

@@ -198,3 +198,13 @@ def test_what_is_paused_is_called_so_in_every_figure() -> None:
     assert "1 of 6 trials (grey, a cross at the end) were paused, after 2 epochs." in curve.finding
     stopped = row(7, [1.0, 1.5], state="EarlyStopped")
     assert ">paused or stopped early</text>" in str(lanes_figure(seen(table(*found.rows, stopped)))[1][0])
+
+
+def test_the_strip_says_which_of_the_ended_may_go_on_and_that_no_value_comes_any_more() -> None:
+    paused = row(2, [2.0, 2.5], state="EarlyStopped", may_go_on=True)
+    found = {fact.label: fact for fact in facts(seen(table(row(1, [3.0]), paused, row(3, [1.0], state="Running"))))}
+    assert found["trials ended"].detail == "1 running, 1 paused (may go on), 1 succeeded"
+    failed = {fact.label: fact for fact in facts(seen(table(row(1, [3.0], state="Failed"))))}["best val_si_snr"]
+    assert (failed.value, failed.detail) == ("none", "no trial has a value")
+    waits = {fact.label: fact for fact in facts(seen(table(row(1, [], state="Created"))))}["best val_si_snr"]
+    assert (waits.value, waits.detail) == ("none yet", "no trial has finished an epoch")

@@ -21,6 +21,7 @@ from katib.columns import Styled
 from katib.heartbeat import Heartbeat
 from katib.manifest.experiment import Experiment, load_experiment
 from katib.manifest.render import Overrides, render
+from katib.manifest.search import Algorithm
 from katib.site import load_site
 from katib.spec import load_spec
 from katib.terminal import output
@@ -234,3 +235,15 @@ def test_a_trial_that_takes_no_steps_is_told_where_the_reasons_do_not_fit() -> N
 
 def text_of(lines: list[Sequence[Styled]]) -> list[str]:
     return ["".join(text for text, _ in line) for line in lines]
+
+
+def test_the_headline_says_how_many_are_paused_while_they_may_go_on() -> None:
+    made = experiment()
+    rule = Algorithm("promote", {"rung_epochs": "10,20", "eta": "2", "configurations": "30"})
+    pausing = replace(made, search=replace(made.search, early_stopping=rule))
+    trials = [trial("a", "Succeeded", 5.2, hours=1.0), trial("b", "EarlyStopped", 1.0, hours=1.0)]
+    under_way = [*trials, trial("c", "Running", 2.0)]
+    words = {"slots": 2, "gpu": False}
+    assert "2 of 30 trials ended, 1 running, 1 paused, best" in headline(under_way, pausing, NOW, **words)  # type: ignore[arg-type]
+    for ended, search in ((trials, pausing), (under_way, made)):
+        assert "paused" not in headline(ended, search, NOW, **words)  # type: ignore[arg-type]
