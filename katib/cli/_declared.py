@@ -26,7 +26,7 @@ def require_named_model(manifest: Manifest, word: str) -> None:
     if is_own(model) and not (word.endswith(ENDINGS) and load_spec(word).model == model):
         raise ManifestError(
             f"{word}: its trials train {model}, a module that would be run here; name the file of the spec with that"
-            f" model instead, such as {manifest.name or 'search'}.yaml"
+            f" model instead, such as {'search' if word.endswith(ENDINGS) else word}.yaml"
         )
 
 

@@ -44,6 +44,7 @@ def test_a_model_of_ones_own_goes_the_whole_way(folder: Path, corpus: Path, monk
     unnamed = katib("confirm", "gru-mask", *data, "--yes")
     assert (unnamed.returncode, unnamed.stdout) == (2, "")
     assert "its trials train lab.gru_mask:MODEL, a module that would be run here; name the file" in unnamed.stderr
+    assert unnamed.stderr.endswith("such as gru-mask.yaml\n")
     confirmed = katib("confirm", SPEC, *data, "--seeds", "42,7", "--top", "1", "--yes", seconds=SECONDS)
     assert "(mean of seeds 42, 7)" in confirmed.stdout
 
