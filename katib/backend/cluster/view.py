@@ -136,7 +136,7 @@ def headline(item: Progress, now: float) -> str:
     ended = sum(row.trial.finished for row in item.rows)
     parts.append(f"{ended} of {search.max_trials} trials ended")
     states = Counter(row.state for row in item.rows)
-    parts += [f"{states[state]} {state.lower()}" for state in ("Running", "Waiting") if states[state]]
+    parts += [f"{states[state]} {state.lower()}" for state in ("Running", "Waiting", "Failed") if states[state]]
     if (best := search.direction.best(row.best for row in item.rows if row.best is not None)) is not None:
         parts.append(f"best {with_unit(best, search.measure)}")
     unit = "GPU-hours" if search.gpus else "hours"

@@ -181,3 +181,12 @@ def test_time_left_is_that_of_a_plain_schedule(elapsed: tuple[float, ...], waiti
         first = free.index(min(free))
         free[first] += 10
     assert seconds_left(10, elapsed, waiting, parallel) == pytest.approx(max(free))
+
+
+def test_the_headline_counts_failed_trials_as_that_of_a_local_search_does() -> None:
+    item = made("series3-dprnn", 20)
+    failed = sum(row.state == "Failed" for row in item.rows)
+    assert failed
+    assert f" waiting, {failed} failed, best " in headline(item, datetime(2026, 11, 26, 10, 0, tzinfo=UTC))
+    well = replace(item, rows=tuple(row for row in item.rows if row.state != "Failed"))
+    assert "failed" not in headline(well, datetime(2026, 11, 26, 10, 0, tzinfo=UTC))
