@@ -46,6 +46,13 @@ def main(words: list[str]) -> int:
     except SepsweepError as error:
         print(f"error: {as_typed(clean(str(error)))}", file=sys.stderr)
         return error.exit_code
+    except PermissionError as error:
+        # A folder that this user may not enter, as that of somebody else's search may be, fails at the first look.
+        if error.filename is None:
+            raise
+        who = f"the user {os.geteuid()} may not read or write it; ask its owner, or name another folder"
+        print(f"error: {clean(str(error.filename))}: {error.strerror}; {who}", file=sys.stderr)
+        return 2
 
 
 def _summary(verb: str) -> str:

@@ -28,6 +28,11 @@ def main(argv: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return _without_stdout("nobody reads stdout any more")
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}; ask its owner, or name another folder", file=sys.stderr)
+        return 2
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
