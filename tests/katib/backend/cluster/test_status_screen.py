@@ -187,6 +187,6 @@ def test_the_headline_counts_failed_trials_as_that_of_a_local_search_does() -> N
     item = made("series3-dprnn", 20)
     failed = sum(row.state == "Failed" for row in item.rows)
     assert failed
-    assert f" waiting, {failed} failed, best " in headline(item, datetime(2026, 11, 26, 10, 0, tzinfo=UTC))
+    assert f" waiting, {failed} failed, best " in headline(item, NOW)
     well = replace(item, rows=tuple(row for row in item.rows if row.state != "Failed"))
-    assert "failed" not in headline(well, datetime(2026, 11, 26, 10, 0, tzinfo=UTC))
+    assert "failed" not in headline(well, NOW)
