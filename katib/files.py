@@ -1,5 +1,6 @@
 """Writes a file as a whole or not at all: under another name first, which is then renamed."""
 
+import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -27,4 +28,5 @@ def write_whole(path: Path, pieces: Iterable[str], advice: str = "") -> None:
     except OSError as error:
         with suppress(OSError):
             building.unlink()
-        raise FolderError(f"{path}: cannot be written ({error.strerror}){advice}") from None
+        room = "; make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise FolderError(f"{path}: cannot be written ({error.strerror}){advice or room}") from None

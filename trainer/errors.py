@@ -1,6 +1,15 @@
 """Errors that end the trainer with one line on stderr and an exit code of their own."""
 
+import errno
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
 from trainer.text import one_line
+
+SECTOR = 4096
+"""Bytes that a file system gives at once."""
 
 
 class TrainerError(Exception):
@@ -51,6 +60,15 @@ class DamagedCheckpointError(TrainerError):
 
 class StorageError(TrainerError):
     """The run directory cannot take what must be written, for example because the disk is full."""
+
+
+def unwritten(path: Path, error: Exception) -> StorageError:
+    """Returns the error of an output that cannot be written; libsndfile says "System error" where a disk is full."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    with suppress(OSError):
+        full = full or (not isinstance(error, OSError) and shutil.disk_usage(path.parent).free < SECTOR)
+    why = os.strerror(errno.ENOSPC) if full else getattr(error, "strerror", None) or error
+    return StorageError(f"{path}: cannot be written ({why}); {'make room, or ' if full else ''}choose another --out")
 
 
 def worker_fault(error: RuntimeError) -> DataFaultError | None:

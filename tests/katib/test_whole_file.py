@@ -22,6 +22,8 @@ def test_a_file_whose_writing_breaks_off_stays_as_it_was(tmp_path: Path) -> None
 
     with pytest.raises(FolderError, match=r"log\.md: cannot be written \(No space left on device\); try elsewhere"):
         write_whole(path, pieces(), "; try elsewhere")
+    with pytest.raises(FolderError, match=r"log\.md: cannot be written \(No space left on device\); make room$"):
+        write_whole(path, pieces())
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 

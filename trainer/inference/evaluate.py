@@ -21,7 +21,7 @@ from trainer.data.readers.seen import memory
 from trainer.data.readers.subset import SAMPLE_RATE, Subset
 from trainer.data.sampling import Excerpt, loader, select
 from trainer.device import find_device
-from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
+from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError, unwritten
 from trainer.inference.quality import check_packages, qualities
 from trainer.inference.scores import CONFIDENCE, RESAMPLES, SEED, Result, Score, summarize, table
 from trainer.inference.separator import Separator, load_separator
@@ -59,7 +59,7 @@ def evaluate(request: Evaluate) -> int:
     except Stopped:
         return stop.exit_code
     except (OSError, soundfile.SoundFileError) as error:
-        raise StorageError(f"{partial}: cannot be written ({error}); choose another --out") from error
+        raise unwritten(partial, error) from error
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

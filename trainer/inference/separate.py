@@ -20,7 +20,7 @@ from torch import Tensor
 
 from trainer.data.readers.subset import SAMPLE_RATE
 from trainer.device import find_device
-from trainer.errors import ConfigError, DataError, MemoryExhaustedError, StorageError
+from trainer.errors import ConfigError, DataError, MemoryExhaustedError, unwritten
 from trainer.inference.separator import load_separator, separate_long
 from trainer.metric_line import say
 from trainer.requests import Separate
@@ -129,7 +129,7 @@ def _write(estimates: Mapping[Path, NDArray[np.float32]], rate: int, frames: int
         for file in estimates:
             partial[file].replace(file)
     except (OSError, soundfile.SoundFileError) as error:
-        raise StorageError(f"{file}: cannot be written ({error}); choose another --out") from error
+        raise unwritten(file, error) from error
     finally:
         with contextlib.suppress(OSError):
             for leftover in partial.values():
