@@ -310,7 +310,7 @@ def test_a_recording_that_is_none_is_refused(
         (["evaluate", "--run-dir", "RUN", "--out", "RUN/best.pt/x"], "cannot be written"),
         (["evaluate", "--run-dri", "RUN"], "--run-dir"),
         (["separate", "RUN/config.json", "--checkpoint", "RUN/config.json"], "config.json: is damaged"),
-        (["separate", "--checkpoint", "RUN"], "RECORDING A WAV file"),
+        (["separate", "--checkpoint", "RUN"], "RECORDING is missing (a WAV file"),
         (["evaluate", "--run-dir", "RUN", "--out", "RUN"], "exists and is no evaluation"),
         (["seperate", "in.wav"], "unknown verb 'seperate', did you mean 'separate'?"),
     ],
