@@ -18,7 +18,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,11 @@ def refreshes(out: Path, trials: int, epochs: int, rounds: int) -> None:
             processor.append(cpu(process.pid) - before)
         line("refresh, of the processor", statistics.median(processor), "s", REFRESH)
         line("from a new epoch to the page", statistics.median(waited), "s", 2.0)
-        before, seen = cpu(process.pid), table_tag("made")
+        seen = tags("made")
+        before = cpu(process.pid)
         end(database, trials - RUNNING + 1)
-        while table_tag("made") == seen:
-            time.sleep(1)  # the whole state, 5 MB, is sent each time
+        while tags("made", seen.values())["all"] == seen["all"]:
+            time.sleep(0.2)
         line("a trial ends: the table of all, of the processor", cpu(process.pid) - before, "s", REFRESH)
         begin_cpu, begin = cpu(process.pid), time.monotonic()
         while time.monotonic() < begin + 10:
@@ -213,10 +214,10 @@ def state(name: str, tag: str, part: str = "strip") -> tuple[str, int]:
     return state(name, tag, part)
 
 
-def table_tag(name: str) -> str:
-    """Returns the tag of the table of all trials."""
-    with urllib.request.urlopen(f"{ADDRESS}/state/{name}", timeout=120) as answer:
-        return next(str(section["tag"]) for section in json.loads(answer.read())["sections"] if section["id"] == "all")
+def tags(name: str, have: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the tag of each section, asked for by a page that has those with the tags `have`."""
+    with urllib.request.urlopen(f"{ADDRESS}/state/{name}?have={','.join(have)}", timeout=120) as answer:
+        return {section["id"]: section["tag"] for section in json.loads(answer.read())["sections"]}
 
 
 def cpu(process: int) -> float:
