@@ -2,7 +2,8 @@
 
 The numbers are those of one step on the CPU, because formulas would go stale when a model changes. With a model of ours
 the tensors of that step have shapes and no values (PyTorch's FakeTensorMode), so that it takes neither the time nor the
-memory of a real one; a model of one's own, which may look at values, is run.
+memory of a real one; a model of one's own, which may look at values, is run. Multiply-adds are those of a real step;
+memory is as well, within 0.2 % at the paper sizes, and 2.5 % too high for dual-path Mamba.
 """
 
 import json
