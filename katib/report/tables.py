@@ -16,6 +16,7 @@ from katib.untrusted import web_address
 
 MOST_FAILURES, MOST_DECISIONS = 60, 200
 ALIKE = 1000.0
+"""Values of a column have as many decimals each where the greatest is at most so many times the least."""
 _DIGITS = re.compile(r"\d+(?:[.,]\d+)*")
 
 

@@ -6,7 +6,7 @@ hyperparameter and one for the metric.
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from katib.errors import ManifestError, nearest
@@ -47,12 +47,11 @@ def old_results(path: Path, search: Search) -> list[Observation]:
     return found
 
 
-def _column(names: Sequence[str], headings: Iterable[str], path: Path) -> str:
+def _column(names: Sequence[str], headings: Collection[str], path: Path) -> str:
     """Returns the first of `names` that is a heading. Raises ManifestError that names the nearest one."""
-    listed = list(headings)
-    name = next((name for name in names if name in listed), None)
+    name = next((name for name in names if name in headings), None)
     if name is None:
-        hint = nearest(names[0], listed) if listed else "it has no line of values"
+        hint = nearest(names[0], headings) if headings else "it has no line of values"
         raise ManifestError(f"warm_start: {path}: has no column {names[0]}: {hint}")
     return name
 
