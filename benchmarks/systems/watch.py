@@ -99,6 +99,8 @@ def paint(out: Path) -> None:
     with served(out) as process, browser() as page:
         for which in ("first", "second"):
             page.open(f"{ADDRESS}/search/made")
+            # Chromium may record the paint only after the page is there.
+            page.wait_until("performance.getEntriesByName('first-contentful-paint').length > 0")
             found = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000")
             line(f"{which} paint of 200 trials", found, "s", PAINT)
             page.wait_until("!!document.getElementById('strip')")

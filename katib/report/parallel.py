@@ -107,7 +107,7 @@ def _drawing(
 def _heading(name: str, letters: int) -> list[str]:
     """Returns a name in at most four lines; a longer one by its beginning and end, since either may tell it apart."""
     lines = broken(name, letters)
-    return lines if len(lines) <= MOST_HEADING else [*lines[:3], f"…{name[1 - letters :]}"]
+    return lines if len(lines) <= MOST_HEADING else [*lines[: MOST_HEADING - 1], f"…{name[1 - letters :]}"]
 
 
 def _axis(

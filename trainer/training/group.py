@@ -85,9 +85,11 @@ class Group:
         with _listening():
             dist.all_reduce(flat)
         *parts, used_by = torch.split(flat, [*map(torch.Tensor.numel, gradients), len(gradients)])
-        for parameter, gradient, part, processes in zip(parameters, gradients, parts, used_by.tolist(), strict=True):
+        # Who has every gradient knows that each is used, and need not wait for the GPU to be told.
+        processes = used if all(used) else used_by.tolist()
+        for parameter, gradient, part, of_any in zip(parameters, gradients, parts, processes, strict=True):
             # What no process uses has no gradient with one process, either.
-            if processes:
+            if of_any:
                 parameter.grad = gradient.copy_(part.view_as(gradient))
 
     def spread(self, data: bytes | memoryview) -> bytes:
