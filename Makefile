@@ -147,12 +147,12 @@ demo: $(RUN) ## from nothing to a report in minutes: a small corpus, a small sea
 corpus: $(RUN) ## a corpus in OUT=, from the recordings in SPEECH= or from synthetic voices
 pack: $(RUN) ## the corpus in DATA= as one file for each subset, which is read faster (OUT=)
 corpus-check: $(RUN) ## duplicates, shared speakers and other faults of the corpus in DATA= (JSON=1)
-init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= DIRECTION= RANGES=)
+init: $(control) ## the spec FILE= of your own trainer's COMMAND= (METRIC= RANGES=), or of W&B's SWEEP=
 plan: $(control) ## runs, GPU-hours, days and cost of MODEL= or all (GPUS= PRICE= DATA= CLUSTER=1)
 local: $(RUN) ## the search of MODEL= (or FILE=x.yaml) on the corpus in DATA=; resumes (YES=1)
 again: $(if $(call switch,CLUSTER),$(control),$(RUN)) ## a failed TRIAL=, or all of EXPERIMENT= (FAILED=1), from the checkpoints
 render: $(control) ## the Katib Experiment of MODEL= on stdout
-check: $(control) ## every defect of the Experiment manifest or spec FILE=, offline (STRICT=1)
+check: $(control) ## every defect of the Experiment manifest or spec FILE=, offline (SITE= STRICT=1)
 sweep: $(control) ## the search of MODEL= as a W&B sweep file on stdout (DATA= OUT=)
 results: $(control) ## the trials of EXPERIMENT=, best on top (FORMAT=markdown|csv|json CLUSTER=1)
 report: $(control) ## the search of EXPERIMENT= as one HTML file that needs no network (CLUSTER=1)
